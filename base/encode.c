@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/encode.h"
+
+#include <string.h>
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet_url[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void hex_encode(const void *data, size_t len, char *ret_text)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < len; i++) {
+        ret_text[2 * i] = hex_digits[bytes[i] >> 4];
+        ret_text[2 * i + 1] = hex_digits[bytes[i] & 15];
+    }
+    ret_text[2 * len] = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+int hex_decode(const char *text, size_t text_len, uint8_t *ret_data, size_t len)
+{
+    if (text_len != HEX_LEN(len))
+        return -1;
+    for (size_t i = 0; i < text_len; i++)
+        if (hex_value(text[i]) < 0)
+            return -1;
+    for (size_t i = 0; i < len; i++)
+        ret_data[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+    return 0;
+}
+
+static void encode(struct buf *buf, const uint8_t *in, size_t len, const char *table, bool pad)
+{
+    size_t tail = len % 3;
+    size_t out_len = len / 3 * 4 + (tail == 0 ? 0 : pad ? 4 : tail + 1);
+    char *out = buf_reserve(buf, out_len);
+    if (out == NULL)
+        return;
+    for (; len >= 3; in += 3, len -= 3) {
+        *out++ = table[in[0] >> 2];
+        *out++ = table[(in[0] & 3) << 4 | in[1] >> 4];
+        *out++ = table[(in[1] & 15) << 2 | in[2] >> 6];
+        *out++ = table[in[2] & 63];
+    }
+    if (tail > 0) {
+        uint8_t second = tail == 2 ? in[1] : 0;
+        *out++ = table[in[0] >> 2];
+        *out++ = table[(in[0] & 3) << 4 | second >> 4];
+        if (tail == 2)
+            *out++ = table[(second & 15) << 2];
+        else if (pad)
+            *out++ = '=';
+        if (pad)
+            *out++ = '=';
+    }
+    buf_commit(buf, out_len);
+}
+
+void base64url_encode(struct buf *buf, const void *data, size_t len)
+{
+    encode(buf, data, len, alphabet_url, false);
+}
+
+void base64_encode(struct buf *buf, const void *data, size_t len)
+{
+    encode(buf, data, len, alphabet, true);
+}
+
+static int value_of(unsigned char c, bool url)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == (url ? '-' : '+'))
+        return 62;
+    if (c == (url ? '_' : '/'))
+        return 63;
+    return -1;
+}
+
+/* `text` without padding. */
+static int decode(struct buf *buf, const char *text, size_t len, bool url)
+{
+    size_t tail = len % 4;
+    if (tail == 1)
+        return -1;
+    size_t out_len = len / 4 * 3 + (tail == 0 ? 0 : tail - 1);
+    uint8_t *out = buf_reserve(buf, out_len);
+    if (out == NULL)
+        return -1;
+    uint32_t bits = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        int value = value_of((unsigned char)text[i], url);
+        if (value < 0)
+            return -1;
+        bits = bits << 6 | (uint32_t)value;
+        if (i % 4 == 3) {
+            out[n++] = (uint8_t)(bits >> 16);
+            out[n++] = (uint8_t)(bits >> 8);
+            out[n++] = (uint8_t)bits;
+            bits = 0;
+        }
+    }
+    if (tail == 2) {
+        if ((bits & 15) != 0)
+            return -1;
+        out[n++] = (uint8_t)(bits >> 4);
+    } else if (tail == 3) {
+        if ((bits & 3) != 0)
+            return -1;
+        out[n++] = (uint8_t)(bits >> 10);
+        out[n++] = (uint8_t)(bits >> 2);
+    }
+    buf_commit(buf, n);
+    return 0;
+}
+
+int base64url_decode(struct buf *buf, const char *text, size_t len)
+{
+    return decode(buf, text, len, true);
+}
+
+int base64_decode(struct buf *buf, const char *text, size_t len)
+{
+    if (len % 4 != 0)
+        return -1;
+    size_t padding = 0;
+    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+        padding++;
+    return decode(buf, text, len - padding, false);
+}

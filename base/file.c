@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include "base/uuid.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEPTH_MAX 256
+
+static int read_all(int fd, const char *path, struct buf *buf, struct fault *fault)
+{
+    for (;;) {
+        size_t room = buf->max - buf->len;
+        size_t want = room < 65536 ? room : 65536;
+        if (want == 0) { /* full: only the end of the file may follow */
+            char more;
+            ssize_t n = read(fd, &more, 1);
+            if (n < 0)
+                return fault_errno(fault, "cannot read %s", path);
+            if (n > 0)
+                return fault_set(fault, FAULT_TOO_LARGE, "%s: larger than %zu bytes", path,
+                                 buf->max);
+            return 0;
+        }
+        void *place = buf_reserve(buf, want);
+        if (place == NULL)
+            return fault_set(fault, FAULT_INTERNAL, "out of memory");
+        ssize_t n = read(fd, place, want);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fault_errno(fault, "cannot read %s", path);
+        buf_commit(buf, (size_t)n);
+        if (n == 0)
+            return 0;
+    }
+}
+
+static int open_regular(const char *path, struct stat *ret_stat, struct fault *fault)
+{
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return fault_set(fault, FAULT_NOT_FOUND, "%s: no such file", path);
+    if (fd < 0 || fstat(fd, ret_stat) != 0)
+        return fault_errno(fault, "cannot open %s", path);
+    if (!S_ISREG(ret_stat->st_mode))
+        return fault_set(fault, FAULT_INTERNAL, "%s: not a regular file", path);
+    return TAKE_FD(fd);
+}
+
+int file_read(const char *path, struct buf *buf, struct fault *fault)
+{
+    struct stat stat;
+    AUTO_CLOSE int fd = open_regular(path, &stat, fault);
+    return fd < 0 ? -1 : read_all(fd, path, buf, fault);
+}
+
+int file_read_secret(const char *path, struct buf *buf, struct fault *fault)
+{
+    struct stat stat;
+    AUTO_CLOSE int fd = open_regular(path, &stat, fault);
+    if (fd < 0)
+        return -1;
+    if ((stat.st_mode & 077) != 0)
+        return fault_set(fault, FAULT_INTERNAL,
+                         "%s: holds a secret but its mode lets others in; expected 0600", path);
+    if (stat.st_uid != geteuid() && stat.st_uid != 0)
+        return fault_set(fault, FAULT_INTERNAL, "%s: holds a secret but belongs to another user",
+                         path);
+    return read_all(fd, path, buf, fault);
+}
+
+static int write_all(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+    while (len > 0) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        at += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+    AUTO_FREE char *copy = strdup(path);
+    if (copy == NULL)
+        return -1;
+    char *slash = strrchr(copy, '/');
+    if (slash != NULL)
+        slash[slash == copy ? 1 : 0] = '\0';
+    AUTO_CLOSE int fd = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -1 : fsync(fd);
+}
+
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct fault *fault)
+{
+    AUTO_FREE char *temporary = NULL;
+    if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+        temporary = NULL;
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    }
+    AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return fault_errno(fault, "cannot create a file beside %s", path);
+    if (fchmod(fd, mode) != 0 || write_all(fd, data, len) != 0 || fsync(fd) != 0 ||
+        rename(temporary, path) != 0) {
+        (void)fault_errno(fault, "cannot write %s", path);
+        (void)unlink(temporary);
+        return -1;
+    }
+    if (sync_folder_of(path) != 0)
+        return fault_errno(fault, "cannot sync the folder of %s", path);
+    return 0;
+}
+
+int dir_make(const char *path, mode_t mode, struct fault *fault)
+{
+    AUTO_FREE char *copy = strdup(path);
+    if (copy == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    for (char *at = copy + 1; *copy != '\0'; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char kept = *at;
+        *at = '\0';
+        if (mkdir(copy, mode) != 0 && errno != EEXIST)
+            return fault_errno(fault, "cannot make folder %s", copy);
+        *at = kept;
+        if (kept == '\0')
+            break;
+    }
+    struct stat stat;
+    if (lstat(path, &stat) != 0 && errno != ENOENT)
+        return fault_errno(fault, "cannot look at %s", path);
+    return 0;
+}
+
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL)
+        (void)closedir(*dir);
+}
+
+/* Removes what is in the folder `fd` (taken over). */
+static int remove_inside(int fd, dev_t device, int depth)
+{
+    if (depth > DEPTH_MAX) {
+        (void)close(fd);
+        errno = ELOOP;
+        return -1;
+    }
+    AUTO(close_dir) DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        (void)close(fd);
+        return -1;
+    }
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(fd, entry->d_name, 0) == 0)
+            continue;
+        if (errno != EISDIR && errno != EPERM)
+            return -1;
+        int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child < 0 && errno == EACCES && fchmodat(fd, entry->d_name, 0700, 0) == 0)
+            child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat stat;
+        if (child < 0)
+            return -1;
+        if (fstat(child, &stat) != 0 || stat.st_dev != device || fchmod(child, 0700) != 0) {
+            int error = stat.st_dev != device ? EXDEV : errno;
+            (void)close(child);
+            errno = error;
+            return -1;
+        }
+        if (remove_inside(child, device, depth + 1) != 0 ||
+            unlinkat(fd, entry->d_name, AT_REMOVEDIR) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int dir_remove(const char *path, struct fault *fault)
+{
+    struct stat stat;
+    if (lstat(path, &stat) != 0)
+        return errno == ENOENT ? 0 : fault_errno(fault, "cannot look at %s", path);
+    if (!S_ISDIR(stat.st_mode))
+        return unlink(path) == 0 ? 0 : fault_errno(fault, "cannot remove %s", path);
+    (void)chmod(path, 0700);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return fault_errno(fault, "cannot open folder %s", path);
+    if (remove_inside(TAKE_FD(fd), stat.st_dev, 0) != 0 || rmdir(path) != 0)
+        return fault_errno(fault, "cannot remove folder %s", path);
+    return 0;
+}

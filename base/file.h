@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole small files, durable replacement, and folders. All descriptors are O_CLOEXEC. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/fault.h"
+
+#include <sys/types.h>
+
+/* Appends a regular file's bytes; FAULT_NOT_FOUND if absent, FAULT_TOO_LARGE past buf->max. */
+int file_read(const char *path, struct buf *buf, struct fault *fault) MUST_CHECK;
+
+/* file_read() of a secret: refuses a file that others than its owner (this process's user or
+ * root) can read or write. */
+int file_read_secret(const char *path, struct buf *buf, struct fault *fault) MUST_CHECK;
+
+/* Replaces path durably: temporary file beside it, fsync, rename, fsync of the folder. */
+int file_replace(const char *path, const void *data, size_t len, mode_t mode,
+                 struct fault *fault) MUST_CHECK;
+
+/* mkdir -p with the mode for the folders it makes. */
+int dir_make(const char *path, mode_t mode, struct fault *fault) MUST_CHECK;
+
+/* rm -rf that follows no link and stays on path's file system. An absent path is success. */
+int dir_remove(const char *path, struct fault *fault) MUST_CHECK;
