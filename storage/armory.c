@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/armory.h"
+
+#include "storage/blobs.h"
+
+#include "storage/events.h"
+#include "storage/locks.h"
+#include "trust/caller.h"
+
+#include <string.h>
+
+#define ARTIFACT_COLUMNS                                                                           \
+    "a.tenant_id, a.sha256, a.blob_id, a.size, a.kind, a.name, a.version, a.descriptor,"           \
+    " a.descriptor_sha256, a.state, a.reason, a.ingested_by, a.ingested_at,"                       \
+    " artifact_approvals(a.tenant_id, a.sha256), t.quorum"
+
+void artifact_free(struct artifact *artifact)
+{
+    PQclear(TAKE(artifact->owner));
+}
+
+static int artifact_read(const PGresult *result, int row, struct artifact *ret_artifact,
+                         struct fault *fault)
+{
+    struct artifact artifact = {
+        .sha256 = pg_get_digest(result, row, 1),
+        .blob_id = pg_get_uuid(result, row, 2),
+        .size = pg_get_int(result, row, 3),
+        .name = pg_get_text(result, row, 5),
+        .version = pg_get_text(result, row, 6),
+        .descriptor = pg_get_bytes(result, row, 7),
+        .descriptor_sha256 = pg_get_digest(result, row, 8),
+        .reason = pg_get_text(result, row, 10),
+        .ingested_by = pg_get_text(result, row, 11),
+        .ingested_ms = pg_get_time(result, row, 12),
+        .approvals = (int)pg_get_int(result, row, 13),
+        .quorum = (int)pg_get_int(result, row, 14),
+    };
+    if (artifact_kind_parse(pg_get_text(result, row, 4), &artifact.kind) != 0 ||
+        artifact_state_parse(pg_get_text(result, row, 9), &artifact.state) != 0)
+        return fault_set(fault, FAULT_INTERNAL, "an artifact has an unknown kind or state");
+    *ret_artifact = artifact;
+    return 0;
+}
+
+int armory_find(struct pg *pg, const char *tenant, const struct digest *sha256,
+                struct artifact *ret_artifact, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "armory_find", "SELECT " ARTIFACT_COLUMNS " FROM artifact a JOIN tenant t USING (tenant_id)"
+                       " WHERE a.tenant_id = $1 AND a.sha256 = $2"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    AUTO_PGRESULT PGresult *result = NULL;
+    struct artifact artifact;
+    if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
+        return -1;
+    if (PQntuples(result) == 0)
+        return fault_set(fault, FAULT_NOT_FOUND, "no such artifact");
+    if (artifact_read(result, 0, &artifact, fault) != 0)
+        return -1;
+    artifact.owner = TAKE(result);
+    *ret_artifact = artifact;
+    return 0;
+}
+
+int armory_list(struct pg *pg, const char *tenant, const struct digest *after, int limit,
+                armory_each *each, void *context, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "armory_list", "SELECT " ARTIFACT_COLUMNS " FROM artifact a JOIN tenant t USING (tenant_id)"
+                       " WHERE a.tenant_id = $1 AND a.sha256 > $2 ORDER BY a.sha256 LIMIT $3"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_bytes(&params, after == NULL ? span_of("", 0) : span_of(after->bytes, DIGEST_LEN));
+    pg_int4(&params, limit);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
+        return -1;
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct artifact artifact;
+        if (artifact_read(result, row, &artifact, fault) != 0)
+            return -1;
+        if (each(context, &artifact) != 0)
+            break;
+    }
+    return 0;
+}
+
+static int insert_artifact(struct pg *tx, const char *tenant, const struct artifact *artifact,
+                           bool *ret_inserted, struct fault *fault)
+{
+    static const struct pg_statement insert = {
+        "armory_insert",
+        "INSERT INTO artifact (tenant_id, sha256, blob_id, size, kind, name, version, descriptor,"
+        " descriptor_sha256, ingested_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        " ON CONFLICT DO NOTHING"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, &artifact->sha256);
+    pg_uuid(&params, &artifact->blob_id);
+    pg_int8(&params, artifact->size);
+    pg_text(&params, artifact_kind_name(artifact->kind));
+    pg_text(&params, artifact->name);
+    pg_text(&params, artifact->version);
+    pg_bytes(&params, artifact->descriptor);
+    pg_digest(&params, &artifact->descriptor_sha256);
+    pg_text(&params, artifact->ingested_by);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_step(tx, &insert, &params, &result, fault) != 0)
+        return -1;
+    *ret_inserted = pg_affected(result) == 1;
+    return 0;
+}
+
+static int compare_existing(struct pg *pg, const char *tenant, const struct artifact *artifact,
+                            enum armory_ingest_end *ret_end, struct fault *fault)
+{
+    AUTO_ARTIFACT struct artifact existing = {0};
+    if (armory_find(pg, tenant, &artifact->sha256, &existing, fault) != 0)
+        return -1;
+    if (!digest_equal(&existing.descriptor_sha256, &artifact->descriptor_sha256))
+        return fault_set(fault, FAULT_STATE_CONFLICT,
+                         "these bytes are in the Armory already, under another descriptor");
+    *ret_end = ARMORY_EXISTED;
+    return 0;
+}
+
+int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *artifact,
+                  const struct event *event, enum armory_ingest_end *ret_end, struct fault *fault)
+{
+    const char *tenants[] = {tenant, NULL};
+    bool inserted;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, tenants);
+    if (insert_artifact(tx, tenant, artifact, &inserted, fault) != 0)
+        return -1;
+    if (!inserted) {
+        pg_rollback(tx);
+        return compare_existing(pg, tenant, artifact, ret_end, fault);
+    }
+    if (blobs_complete(tx, &artifact->blob_id, fault) != 0 ||
+        events_commit(tx, &event, 1, fault) != 0)
+        return -1;
+    *ret_end = ARMORY_CREATED;
+    return 0;
+}
+
+/* What of an artifact decides about an approval, under the lock a revocation takes. */
+static int check_approvable(struct pg *tx, const char *tenant, const struct digest *sha256,
+                            const struct approval *approval, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "armory_approvable", "SELECT state, descriptor_sha256, ingested_by FROM artifact"
+                             " WHERE tenant_id = $1 AND sha256 = $2"};
+    int64_t lock = lock_of_artifact(tenant, sha256);
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (locks_share(tx, &lock, 1, fault) != 0 || pg_step(tx, &read, &params, &result, fault) != 0)
+        return -1;
+    if (PQntuples(result) == 0)
+        return fault_set(fault, FAULT_NOT_FOUND, "no such artifact");
+    struct digest present = pg_get_digest(result, 0, 1);
+    if (strcmp(pg_get_text(result, 0, 0), "pending") != 0)
+        return fault_set(fault, FAULT_STATE_CONFLICT, "state: expected pending, the artifact is %s",
+                         pg_get_text(result, 0, 0));
+    if (!digest_equal(&present, &approval->descriptor_sha256))
+        return fault_set(fault, FAULT_STATE_CONFLICT,
+                         "descriptor_sha256: not that of the artifact's descriptor");
+    if (strcmp(pg_get_text(result, 0, 2), approval->principal) == 0)
+        return fault_set(fault, FAULT_FORBIDDEN, "who ingested an artifact cannot approve it");
+    return 0;
+}
+
+int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha256,
+                   const struct approval *approval, const struct event *event, struct fault *fault)
+{
+    static const struct pg_statement insert = {
+        "armory_approve",
+        "INSERT INTO artifact_approval (tenant_id, sha256, descriptor_sha256, principal, "
+        "api_key_id,"
+        " comment, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"};
+    const char *tenants[] = {tenant, NULL};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    pg_digest(&params, &approval->descriptor_sha256);
+    pg_text(&params, approval->principal);
+    pg_text(&params, approval->api_key_id);
+    pg_text(&params, approval->comment);
+    pg_time(&params, approval->expires_ms);
+    AUTO_PGRESULT PGresult *result = NULL;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, tenants);
+    if (check_approvable(tx, tenant, sha256, approval, fault) != 0 ||
+        pg_step(tx, &insert, &params, &result, fault) != 0)
+        return -1;
+    if (pg_affected(result) == 0)
+        return fault_set(fault, FAULT_STATE_CONFLICT, "this principal has approved it before");
+    return events_commit(tx, &event, 1, fault);
+}
+
+int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha256,
+                     armory_approval_each *each, void *context, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "armory_approvals",
+        "SELECT principal, api_key_id, comment, descriptor_sha256, approved_at, expires_at"
+        "  FROM artifact_approval WHERE tenant_id = $1 AND sha256 = $2 ORDER BY approved_at LIMIT "
+        "1000"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
+        return -1;
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct approval approval = {.principal = pg_get_text(result, row, 0),
+                                    .api_key_id = pg_get_text(result, row, 1),
+                                    .comment = pg_get_text(result, row, 2),
+                                    .descriptor_sha256 = pg_get_digest(result, row, 3),
+                                    .approved_ms = pg_get_time(result, row, 4),
+                                    .expires_ms = pg_get_time(result, row, 5)};
+        if (each(context, &approval) != 0)
+            break;
+    }
+    return 0;
+}
+
+int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct artifact *ret_artifact,
+                        struct fault *fault)
+{
+    static const struct pg_statement take = {
+        "armory_inspect_next",
+        "WITH next AS ("
+        "  SELECT tenant_id, sha256 FROM artifact"
+        "   WHERE state = 'inspecting' AND (inspect_until IS NULL OR inspect_until < now())"
+        "   ORDER BY ingested_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+        "), a AS ("
+        "  UPDATE artifact x SET inspect_until = now() + make_interval(secs => $1) FROM next"
+        "   WHERE x.tenant_id = next.tenant_id AND x.sha256 = next.sha256 RETURNING x.*"
+        ") SELECT " ARTIFACT_COLUMNS " FROM a JOIN tenant t USING (tenant_id)"};
+    struct pg_params params = {0};
+    pg_int4(&params, seconds);
+    AUTO_PGRESULT PGresult *result = NULL;
+    struct artifact artifact;
+    if (pg_query_as(pg, NULL, &take, &params, &result, fault) != 0)
+        return -1;
+    if (PQntuples(result) == 0)
+        return fault_set(fault, FAULT_NOT_FOUND, "nothing waits for inspection");
+    if (artifact_read(result, 0, &artifact, fault) != 0)
+        return -1;
+    (void)snprintf(ret_tenant, TENANT_ID_MAX + 1, "%s", pg_get_text(result, 0, 0));
+    artifact.owner = TAKE(result);
+    *ret_artifact = artifact;
+    return 0;
+}
+
+int armory_inspected(struct pg *pg, const char *tenant, const struct digest *sha256,
+                     const char *rejected_because, struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "armory_inspected",
+        "UPDATE artifact SET state = CASE WHEN $3::text IS NULL THEN 'pending' ELSE 'rejected' END,"
+        " reason = $3, inspect_until = NULL"
+        " WHERE tenant_id = $1 AND sha256 = $2 AND state = 'inspecting'"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    pg_text(&params, rejected_because);
+    return pg_query_as(pg, tenant, &update, &params, NULL, fault);
+}

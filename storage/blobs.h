@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes in 1 MiB chunks: committed chunk by chunk while they arrive, complete only when an artifact
+ * or input row is made for them; what nobody completes is swept. */
+#pragma once
+
+#include "storage/pg.h"
+
+#define BLOB_CHUNK_MAX ((size_t)1024 * 1024)
+
+int blobs_begin(struct pg *pg, const char *tenant, struct uuid *ret_id,
+                struct fault *fault) MUST_CHECK;
+/* Chunk n, from 0 without gaps; 1 to BLOB_CHUNK_MAX bytes. */
+int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32_t n,
+                 struct span data, struct fault *fault) MUST_CHECK;
+/* A step of an open transaction: from now on it is not swept. */
+int blobs_complete(struct pg *pg, const struct uuid *id, struct fault *fault) MUST_CHECK;
+/* Gives an upload up. */
+int blobs_remove(struct pg *pg, const char *tenant, const struct uuid *id,
+                 struct fault *fault) MUST_CHECK;
+
+/* Hands chunk after chunk to `each`; -1 from it (fault set) stops. */
+typedef int blobs_each(void *context, struct span data, struct fault *fault);
+int blobs_read(struct pg *pg, const char *tenant, const struct uuid *id, blobs_each *each,
+               void *context, struct fault *fault) MUST_CHECK;
+
+/* Removes uploads untouched for an hour; returns how many. */
+int blobs_sweep(struct pg *pg, int64_t *ret_count, struct fault *fault) MUST_CHECK;

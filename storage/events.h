@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events: inserted once, as the last thing of a transaction; read by id. Their order is the
+ * ledger's (storage/ledger.h). */
+#pragma once
+
+#include "ledger/event.h"
+#include "storage/pg.h"
+
+/* Inserts the events as the last step of the open transaction, and commits it. */
+int events_commit(struct pg *pg, const struct event *const *events, size_t count,
+                  struct fault *fault) MUST_CHECK;
+
+/* The same in a transaction of their own; every event has a tenant. */
+int events_insert(struct pg *pg, const struct event *const *events, size_t count,
+                  struct fault *fault) MUST_CHECK;
+
+/* One event's exact bytes, appended. FAULT_NOT_FOUND if the tenant has no such event. */
+int events_get(struct pg *pg, const char *tenant, const struct uuid *id, struct buf *ret_bytes,
+               struct fault *fault) MUST_CHECK;

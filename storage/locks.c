@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/locks.h"
+
+int64_t lock_of_artifact(const char *tenant, const struct digest *sha256)
+{
+    return pg_lock_key("artifact", tenant, span_of(sha256->bytes, DIGEST_LEN));
+}
+
+int64_t lock_of_key(const char *tenant, const char *kid)
+{
+    return pg_lock_key("key", tenant, span_text(kid));
+}
+
+int64_t lock_of_api_key(const char *api_key_id)
+{
+    return pg_lock_key("api-key", "", span_text(api_key_id));
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
+{
+    /* WITH ORDINALITY keeps the order of the array: all transactions lock in the same order. */
+    static const struct pg_statement take = {
+        "locks_share", "SELECT count(pg_advisory_xact_lock_shared(k)) FROM "
+                       "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
+    qsort(keys, count, sizeof keys[0], compare_keys);
+    AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_INT8);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || keys[i] != keys[i - 1])
+            pg_array_int(&array, keys[i]);
+    struct pg_params params = {0};
+    pg_array_bind(&params, &array);
+    return pg_step(pg, &take, &params, NULL, fault);
+}
+
+int lock_exclude(struct pg *pg, int64_t key, struct fault *fault)
+{
+    static const struct pg_statement take = {"lock_exclude", "SELECT pg_advisory_xact_lock($1)"};
+    struct pg_params params = {0};
+    pg_int8(&params, key);
+    return pg_step(pg, &take, &params, NULL, fault);
+}

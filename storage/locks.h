@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The locks that make a revocation final (DESIGN section 7): accept and start take them shared and
+ * read the state in a later statement; a revocation takes its own exclusively. Advisory, and gone
+ * with the transaction.
+ */
+#pragma once
+
+#include "storage/pg.h"
+
+int64_t lock_of_artifact(const char *tenant, const struct digest *sha256);
+int64_t lock_of_key(const char *tenant, const char *kid);
+int64_t lock_of_api_key(const char *api_key_id);
+
+/* A step of pg's transaction: takes all of them shared, in ascending order (sorted here). */
+int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault) MUST_CHECK;
+/* Takes one exclusively: waits for every accept or start that read under it. */
+int lock_exclude(struct pg *pg, int64_t key, struct fault *fault) MUST_CHECK;

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/pg.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#define STATEMENTS_MAX 128
+
+struct pg {
+    PGconn *conn;
+    char *conninfo;
+    char *role;
+    const struct pg_statement *prepared[STATEMENTS_MAX];
+    size_t prepared_count;
+    char *channel; /* what pg_listen() asked for, NULL if nothing */
+    bool in_transaction;
+    bool begin_due;     /* BEGIN waits for the first step */
+    struct buf tenants; /* the array literal of pg_begin() */
+};
+
+static const struct pg_statement set_tenants = {"set_tenants",
+                                                "SELECT set_config('sallyport.tenants', $1, true)"};
+
+#define BINARY 1
+
+static int pg_fail(struct pg *pg, const PGresult *result, struct fault *fault)
+{
+    const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *words = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (state == NULL || PQstatus(pg->conn) == CONNECTION_BAD)
+        return fault_set(fault, FAULT_UNAVAILABLE, "the database does not answer: %s",
+                         PQerrorMessage(pg->conn));
+    if (words == NULL)
+        words = "";
+    /* 08 connection, 53 resources, 57 operator intervention, 40 serialisation or deadlock, 55P03
+     * lock not available: all pass with time. */
+    if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 ||
+        strncmp(state, "57", 2) == 0 || strncmp(state, "40", 2) == 0 || strcmp(state, "55P03") == 0)
+        return fault_set(fault, FAULT_UNAVAILABLE, "the database asks to try again: %s %s", state,
+                         words);
+    if (strcmp(state, "23505") == 0)
+        return fault_set(fault, FAULT_STATE_CONFLICT, "it exists already");
+    return fault_set(fault, FAULT_INTERNAL, "database: %s %s", state, words);
+}
+
+static int listen_now(struct pg *pg, struct fault *fault)
+{
+    char sql[128];
+    (void)snprintf(sql, sizeof sql, "LISTEN %s", pg->channel);
+    AUTO_PGRESULT PGresult *result = PQexec(pg->conn, sql);
+    return PQresultStatus(result) == PGRES_COMMAND_OK ? 0 : pg_fail(pg, result, fault);
+}
+
+static int configure(struct pg *pg, struct fault *fault)
+{
+    AUTO_PGRESULT PGresult *result =
+        PQexec(pg->conn, "SET search_path = sallyport, pg_temp; SET statement_timeout = '30s'; "
+                         "SET lock_timeout = '10s'; "
+                         "SET idle_in_transaction_session_timeout = '30s'; "
+                         "SET client_min_messages = warning; SET timezone = 'UTC'");
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        return pg_fail(pg, result, fault);
+    pg->prepared_count = 0;
+    return pg->channel == NULL ? 0 : listen_now(pg, fault);
+}
+
+static int connect_now(struct pg *pg, struct fault *fault)
+{
+    const char *names[] = {
+        "dbname",          "fallback_application_name", "connect_timeout", "tcp_user_timeout",
+        "client_encoding", "target_session_attrs",      "keepalives_idle", NULL};
+    const char *values[] = {pg->conninfo, pg->role, "5", "20000", "UTF8", "read-write", "10", NULL};
+    pg->conn = PQconnectdbParams(names, values, 1);
+    if (pg->conn == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    if (PQstatus(pg->conn) != CONNECTION_OK)
+        return fault_set(fault, FAULT_UNAVAILABLE, "cannot connect to the database: %s",
+                         PQerrorMessage(pg->conn));
+    return configure(pg, fault);
+}
+
+int pg_open(const char *conninfo, const char *role, struct pg **ret_pg, struct fault *fault)
+{
+    AUTO_PG struct pg *pg = calloc(1, sizeof *pg);
+    if (pg == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    pg->tenants = BUF(65536);
+    pg->conninfo = strdup(conninfo);
+    if (pg->conninfo == NULL || asprintf(&pg->role, "sallyport %s", role) < 0)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    if (connect_now(pg, fault) != 0)
+        return -1;
+    *ret_pg = TAKE(pg);
+    return 0;
+}
+
+void pg_free(struct pg *pg)
+{
+    if (pg == NULL)
+        return;
+    PQfinish(pg->conn);
+    free(pg->conninfo);
+    free(pg->channel);
+    free(pg->role);
+    buf_free(&pg->tenants);
+    free(pg);
+}
+
+void pg_cleanup(struct pg **pg)
+{
+    pg_free(*pg);
+}
+
+void pg_result_cleanup(PGresult **result)
+{
+    PQclear(*result);
+}
+
+/* Reconnects a connection that was found broken before. */
+static int pg_ready(struct pg *pg, struct fault *fault)
+{
+    if (PQstatus(pg->conn) == CONNECTION_OK)
+        return 0;
+    PQfinish(TAKE(pg->conn));
+    pg->in_transaction = false;
+    return connect_now(pg, fault);
+}
+
+static int prepare(struct pg *pg, const struct pg_statement *statement,
+                   const struct pg_params *params, struct fault *fault)
+{
+    for (size_t i = 0; i < pg->prepared_count; i++)
+        if (pg->prepared[i] == statement)
+            return 0;
+    if (pg->prepared_count == STATEMENTS_MAX)
+        return fault_set(fault, FAULT_INTERNAL, "more than %d prepared statements", STATEMENTS_MAX);
+    AUTO_PGRESULT PGresult *result =
+        PQprepare(pg->conn, statement->name, statement->sql, params == NULL ? 0 : params->count,
+                  params == NULL ? NULL : params->types);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        return pg_fail(pg, result, fault);
+    pg->prepared[pg->prepared_count++] = statement;
+    return 0;
+}
+
+static bool send_statement(struct pg *pg, const struct pg_statement *statement,
+                           const struct pg_params *params)
+{
+    static const struct pg_params none;
+    if (params == NULL)
+        params = &none;
+    return PQsendQueryPrepared(pg->conn, statement->name, params->count, params->values,
+                               params->lengths, params->formats, BINARY) == 1;
+}
+
+/* One statement of a pipeline: plain text (BEGIN, COMMIT) or prepared. */
+struct pipe_item {
+    const char *text;
+    const struct pg_statement *statement;
+    const struct pg_params *params;
+};
+
+static bool pipe_send(struct pg *pg, const struct pipe_item *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool sent = items[i].text != NULL ? PQsendQueryParams(pg->conn, items[i].text, 0, NULL,
+                                                              NULL, NULL, NULL, BINARY) == 1
+                                          : send_statement(pg, items[i].statement, items[i].params);
+        if (!sent)
+            return false;
+    }
+    return PQpipelineSync(pg->conn) == 1;
+}
+
+/* Reads one item's result and its terminating NULL; the first failure is kept. */
+static void pipe_receive_item(struct pg *pg, PGresult **ret_keep, int *status, struct fault *fault)
+{
+    PGresult *result = PQgetResult(pg->conn);
+    ExecStatusType code = PQresultStatus(result);
+    if (code != PGRES_TUPLES_OK && code != PGRES_COMMAND_OK) {
+        if (*status == 0)
+            *status = pg_fail(pg, result, fault);
+    } else if (ret_keep != NULL && *status == 0) {
+        *ret_keep = TAKE(result);
+    }
+    PQclear(result);
+    if (result != NULL || (ret_keep != NULL && *ret_keep != NULL))
+        PQclear(PQgetResult(pg->conn)); /* the NULL after a result */
+}
+
+/* Sends the items and one Sync, receives all; the result of `items[wanted]` is kept. In the
+ * implicit or explicit transaction a failing item makes the server skip the rest. */
+static int pipe_run(struct pg *pg, const struct pipe_item *items, size_t count, size_t wanted,
+                    PGresult **ret_result, struct fault *fault)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i].params != NULL && items[i].params->failed)
+            return fault_set(fault, FAULT_INTERNAL, "statement %s: parameters do not fit",
+                             items[i].statement->name);
+    if (PQenterPipelineMode(pg->conn) != 1)
+        return fault_set(fault, FAULT_UNAVAILABLE, "the database connection is not usable");
+    int status = 0;
+    PGresult *kept = NULL;
+    if (!pipe_send(pg, items, count)) {
+        status = pg_fail(pg, NULL, fault);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            pipe_receive_item(pg, i == wanted ? &kept : NULL, &status, fault);
+        PQclear(PQgetResult(pg->conn)); /* PGRES_PIPELINE_SYNC */
+    }
+    if (PQexitPipelineMode(pg->conn) != 1) {
+        /* Unread results would be taken for the next call's: this connection is over. */
+        PQfinish(TAKE(pg->conn));
+        pg->in_transaction = false;
+        if (status == 0)
+            status = fault_set(fault, FAULT_UNAVAILABLE, "the database connection was lost");
+    }
+    if (status != 0 || ret_result == NULL)
+        PQclear(kept);
+    else
+        *ret_result = kept;
+    return status;
+}
+
+/* The tenants as an array literal; their names are checked to be of [a-z0-9._-]. */
+static void tenants_literal(struct buf *buf, const char *const *tenants)
+{
+    buf_reset(buf);
+    buf_puts(buf, "{");
+    for (size_t i = 0; tenants != NULL && tenants[i] != NULL; i++)
+        buf_printf(buf, "%s\"%s\"", i > 0 ? "," : "", tenants[i]);
+    buf_puts(buf, "}");
+}
+
+static int tenants_params(struct pg *pg, struct pg_params *params, struct fault *fault)
+{
+    if (buf_failed(&pg->tenants))
+        return fault_set(fault, FAULT_INTERNAL, "too many tenants in one transaction");
+    pg_text(params, buf_text(&pg->tenants));
+    return 0;
+}
+
+int pg_query(struct pg *pg, const char *const *tenants, const struct pg_statement *statement,
+             const struct pg_params *params, PGresult **ret_result, struct fault *fault)
+{
+    struct pg_params scope = {0};
+    tenants_literal(&pg->tenants, tenants);
+    if (pg_ready(pg, fault) != 0 || tenants_params(pg, &scope, fault) != 0 ||
+        prepare(pg, &set_tenants, &scope, fault) != 0 || prepare(pg, statement, params, fault) != 0)
+        return -1;
+    const struct pipe_item items[] = {{.statement = &set_tenants, .params = &scope},
+                                      {.statement = statement, .params = params}};
+    return pipe_run(pg, items, 2, 1, ret_result, fault);
+}
+
+int pg_query_as(struct pg *pg, const char *tenant, const struct pg_statement *statement,
+                const struct pg_params *params, PGresult **ret_result, struct fault *fault)
+{
+    const char *tenants[] = {tenant, NULL};
+    return pg_query(pg, tenants, statement, params, ret_result, fault);
+}
+
+void pg_begin(struct pg *pg, const char *const *tenants)
+{
+    tenants_literal(&pg->tenants, tenants);
+    pg->begin_due = true;
+}
+
+/* A step, with BEGIN before it where it is the first and COMMIT behind it where it is the last. */
+static int transaction_step(struct pg *pg, const struct pg_statement *statement,
+                            const struct pg_params *params, bool commit, PGresult **ret_result,
+                            struct fault *fault)
+{
+    struct pg_params scope = {0};
+    bool begin = pg->begin_due;
+    pg->begin_due = false;
+    if (begin && (pg_ready(pg, fault) != 0 || tenants_params(pg, &scope, fault) != 0 ||
+                  prepare(pg, &set_tenants, &scope, fault) != 0))
+        return -1;
+    if (!begin && !pg->in_transaction)
+        return fault_set(fault, FAULT_UNAVAILABLE, "the transaction was lost");
+    if (statement != NULL && prepare(pg, statement, params, fault) != 0) {
+        pg_rollback(pg);
+        return -1;
+    }
+    struct pipe_item items[4];
+    size_t count = 0, wanted = SIZE_MAX;
+    if (begin) {
+        items[count++] = (struct pipe_item){.text = "BEGIN"};
+        items[count++] = (struct pipe_item){.statement = &set_tenants, .params = &scope};
+        pg->in_transaction = true;
+    }
+    if (statement != NULL) {
+        wanted = count;
+        items[count++] = (struct pipe_item){.statement = statement, .params = params};
+    }
+    if (commit)
+        items[count++] = (struct pipe_item){.text = "COMMIT"};
+    if (pipe_run(pg, items, count, wanted, ret_result, fault) != 0) {
+        pg_rollback(pg);
+        return -1;
+    }
+    if (commit)
+        pg->in_transaction = false;
+    return 0;
+}
+
+int pg_step(struct pg *pg, const struct pg_statement *statement, const struct pg_params *params,
+            PGresult **ret_result, struct fault *fault)
+{
+    return transaction_step(pg, statement, params, false, ret_result, fault);
+}
+
+int pg_commit(struct pg *pg, const struct pg_statement *statement, const struct pg_params *params,
+              PGresult **ret_result, struct fault *fault)
+{
+    return transaction_step(pg, statement, params, true, ret_result, fault);
+}
+
+void pg_rollback(struct pg *pg)
+{
+    pg->begin_due = false;
+    if (!pg->in_transaction)
+        return;
+    pg->in_transaction = false;
+    if (PQstatus(pg->conn) == CONNECTION_OK && PQtransactionStatus(pg->conn) != PQTRANS_IDLE)
+        PQclear(PQexec(pg->conn, "ROLLBACK"));
+}
+
+void pg_tx_cleanup(struct pg **pg)
+{
+    if (*pg != NULL)
+        pg_rollback(*pg);
+}
+
+int pg_execute(struct pg *pg, const char *sql, struct fault *fault)
+{
+    if (pg_ready(pg, fault) != 0)
+        return -1;
+    AUTO_PGRESULT PGresult *result = PQexec(pg->conn, sql);
+    ExecStatusType code = PQresultStatus(result);
+    return code == PGRES_COMMAND_OK || code == PGRES_TUPLES_OK ? 0 : pg_fail(pg, result, fault);
+}
+
+int pg_listen(struct pg *pg, const char *channel, struct fault *fault)
+{
+    free(pg->channel);
+    pg->channel = strdup(channel);
+    if (pg->channel == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return PQstatus(pg->conn) == CONNECTION_OK ? listen_now(pg, fault) : pg_ready(pg, fault);
+}
+
+static bool take_notifications(struct pg *pg)
+{
+    bool any = false;
+    for (PGnotify *notify; (notify = PQnotifies(pg->conn)) != NULL;) {
+        any = true;
+        PQfreemem(notify);
+    }
+    return any;
+}
+
+int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *fault)
+{
+    if (pg_ready(pg, fault) != 0)
+        return -1;
+    if (take_notifications(pg))
+        return 1;
+    struct pollfd fds[] = {{.fd = PQsocket(pg->conn), .events = POLLIN},
+                           {.fd = wake_fd, .events = POLLIN}};
+    int n = poll(fds, 2, milliseconds);
+    if (n < 0 && errno != EINTR)
+        return fault_errno(fault, "poll");
+    if (n <= 0 || fds[0].revents == 0)
+        return 0;
+    if (PQconsumeInput(pg->conn) != 1)
+        return pg_fail(pg, NULL, fault);
+    return take_notifications(pg) ? 1 : 0;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/queue.h"
+
+#include "storage/events.h"
+
+#define OUTPUT_CHUNK ((size_t)1024 * 1024)
+
+static void claim_params(struct pg_params *params, const struct claim *claim)
+{
+    pg_uuid(params, &claim->execution_id);
+    pg_uuid(params, &claim->worker_id);
+    pg_int8(params, claim->fence);
+}
+
+static void claims_read(const PGresult *result, struct claim *ret_claims, size_t *ret_count)
+{
+    for (int row = 0; row < PQntuples(result); row++)
+        ret_claims[row] = (struct claim){.execution_id = pg_get_uuid(result, row, 0),
+                                         .worker_id = pg_get_uuid(result, row, 1),
+                                         .fence = pg_get_int(result, row, 2)};
+    *ret_count = (size_t)PQntuples(result);
+}
+
+int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
+                size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement take = {
+        "queue_claim",
+        "WITH next AS ("
+        "  SELECT execution_id FROM execution_queue WHERE worker_id IS NULL"
+        "   ORDER BY execution_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
+        " UPDATE execution_queue q SET worker_id = $1, fence = nextval('fence') FROM next"
+        "  WHERE q.execution_id = next.execution_id"
+        "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > "
+        "now())"
+        " RETURNING q.execution_id, q.worker_id, q.fence"};
+    struct pg_params params = {0};
+    pg_uuid(&params, worker_id);
+    pg_int4(&params, max);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &take, &params, &result, fault) != 0)
+        return -1;
+    claims_read(result, ret_claims, ret_count);
+    return 0;
+}
+
+int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault)
+{
+    static const struct pg_statement give = {
+        "queue_unclaim",
+        "UPDATE execution_queue q SET worker_id = NULL, fence = NULL FROM execution_active a"
+        " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"
+        "   AND a.execution_id = q.execution_id AND a.state = 'queued'"};
+    struct pg_params params = {0};
+    claim_params(&params, claim);
+    return pg_query_as(pg, NULL, &give, &params, NULL, fault);
+}
+
+void queued_free(struct queued *queued)
+{
+    PQclear(TAKE(queued->owner));
+}
+
+static int claim_lost(struct fault *fault)
+{
+    return fault_set(fault, FAULT_STATE_CONFLICT, "the claim does not hold any more");
+}
+
+int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,
+               struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "queue_load", "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, "
+                      "a.cancel_requested_at IS NOT NULL,"
+                      " a.api_key_id, a.kid, a.token, a.traceparent, a.worker"
+                      "  FROM execution_active a JOIN execution_queue q USING (execution_id)"
+                      " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"};
+    struct pg_params params = {0};
+    claim_params(&params, claim);
+    AUTO_PGRESULT PGresult *r = NULL;
+    if (pg_query_as(pg, NULL, &read, &params, &r, fault) != 0)
+        return -1;
+    if (PQntuples(r) == 0)
+        return claim_lost(fault);
+    struct queued queued = {.tenant_id = pg_get_text(r, 0, 0),
+                            .submitted_ms = pg_get_time(r, 0, 2),
+                            .started_ms = pg_get_time(r, 0, 3),
+                            .cancel_requested = pg_get_bool(r, 0, 4),
+                            .api_key_id = pg_get_text(r, 0, 5),
+                            .kid = pg_get_text(r, 0, 6),
+                            .token = pg_get_bytes(r, 0, 7),
+                            .traceparent = pg_is_null(r, 0, 8) ? NULL : pg_get_text(r, 0, 8),
+                            .worker = pg_get_text(r, 0, 9)};
+    struct span state = pg_get_bytes(r, 0, 1);
+    if (execution_state_parse((const char *)state.data, state.len, &queued.state) != 0)
+        return fault_set(fault, FAULT_INTERNAL, "an execution is in an unknown state");
+    queued.owner = TAKE(r);
+    *ret_queued = queued;
+    return 0;
+}
+
+int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
+                const char *worker_name, int64_t started_ms, const struct event *event,
+                struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "queue_start",
+        "UPDATE execution_active a SET state = 'running', started_at = $4, worker = $5,"
+        " started_event_id = $6"
+        "  FROM execution_queue q"
+        " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"
+        "   AND a.execution_id = q.execution_id AND a.state = 'queued' AND a.cancel_requested_at "
+        "IS NULL"
+        "   AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $2 AND w.lease_expires_at > "
+        "now())"};
+    struct pg_params params = {0};
+    claim_params(&params, claim);
+    pg_time(&params, started_ms);
+    pg_text(&params, worker_name);
+    pg_uuid(&params, &event->id);
+    AUTO_PGRESULT PGresult *result = NULL;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, NULL);
+    if (facts_read(tx, &facts, 1, fault) != 0 || verdict_reach(&facts->facts, fault) != 0 ||
+        pg_step(tx, &update, &params, &result, fault) != 0)
+        return -1;
+    if (pg_affected(result) != 1)
+        return claim_lost(fault);
+    return events_commit(tx, &event, 1, fault);
+}
+
+static int store_output(struct pg *tx, const struct claim *claim, const char *tenant,
+                        const char *stream, struct span data, struct fault *fault)
+{
+    static const struct pg_statement insert = {
+        "queue_output", "INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
+                        " VALUES ($1, $2, $3, $4, $5)"};
+    int32_t n = 0;
+    for (size_t at = 0; at < data.len; at += OUTPUT_CHUNK, n++) {
+        size_t len = data.len - at < OUTPUT_CHUNK ? data.len - at : OUTPUT_CHUNK;
+        struct pg_params params = {0};
+        pg_uuid(&params, &claim->execution_id);
+        pg_text(&params, stream);
+        pg_int4(&params, n);
+        pg_text(&params, tenant);
+        pg_bytes(&params, span_of(data.data + at, len));
+        if (pg_step(tx, &insert, &params, NULL, fault) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The queue row decides: whoever deletes it ends the execution. */
+static int move_to_history(struct pg *tx, const struct claim *claim, const struct ending *ending,
+                           bool only_expired, struct fault *fault)
+{
+    static const struct pg_statement move = {
+        "queue_finish", "WITH q AS ("
+                        "  DELETE FROM execution_queue"
+                        "   WHERE execution_id = $1 AND worker_id = $2 AND fence = $3"
+                        "     AND (NOT $4 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = "
+                        "$2 AND w.lease_expires_at > now()))"
+                        "  RETURNING execution_id"
+                        "), a AS ("
+                        "  DELETE FROM execution_active x USING q WHERE x.execution_id = "
+                        "q.execution_id RETURNING x.*"
+                        ") INSERT INTO execution (execution_id, tenant_id, state, reason, "
+                        "exit_code, signal, submitted_at,"
+                        "   started_at, finished_at, worker, task_id, operator_id, correlation_id, "
+                        "source, action, target_urn,"
+                        "   tool_sha256, manifest_sha256, api_key_id, kid, token, stdout_bytes, "
+                        "stderr_bytes, usage,"
+                        "   accepted_event_id, started_event_id, finished_event_id)"
+                        " SELECT execution_id, tenant_id, $5, $6, $7, $8, submitted_at, "
+                        "started_at, $9, coalesce($10, worker),"
+                        "   task_id, operator_id, correlation_id, source, action, target_urn, "
+                        "tool_sha256, manifest_sha256,"
+                        "   api_key_id, kid, token, $11, $12, $13, accepted_event_id, "
+                        "started_event_id, $14 FROM a"};
+    struct pg_params params = {0};
+    claim_params(&params, claim);
+    pg_bool(&params, only_expired);
+    pg_text(&params, execution_state_name(ending->state));
+    pg_text(&params, ending->reason);
+    if (ending->exit_code >= 0)
+        pg_int4(&params, ending->exit_code);
+    else
+        pg_int4_null(&params);
+    if (ending->signal > 0)
+        pg_int4(&params, ending->signal);
+    else
+        pg_int4_null(&params);
+    pg_time(&params, ending->finished_ms);
+    pg_text(&params, ending->worker);
+    pg_int8(&params, ending->stdout_bytes);
+    pg_int8(&params, ending->stderr_bytes);
+    pg_text(&params, ending->usage);
+    pg_uuid(&params, &ending->event->id);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_step(tx, &move, &params, &result, fault) != 0)
+        return -1;
+    return pg_affected(result) == 1 ? 0 : claim_lost(fault);
+}
+
+int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
+                 const struct ending *ending, bool only_expired, struct fault *fault)
+{
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, NULL);
+    if (move_to_history(tx, claim, ending, only_expired, fault) != 0 ||
+        store_output(tx, claim, tenant, "stdout", ending->stdout_stored, fault) != 0 ||
+        store_output(tx, claim, tenant, "stderr", ending->stderr_stored, fault) != 0)
+        return -1;
+    return events_commit(tx, &ending->event, 1, fault);
+}
+
+int queue_return_expired(struct pg *pg, int64_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement give = {
+        "queue_return_expired",
+        "UPDATE execution_queue q SET worker_id = NULL, fence = NULL FROM execution_active a"
+        " WHERE q.worker_id IS NOT NULL AND a.execution_id = q.execution_id AND a.state = 'queued'"
+        "   AND NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id AND "
+        "w.lease_expires_at > now())"};
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &give, NULL, &result, fault) != 0)
+        return -1;
+    *ret_count = pg_affected(result);
+    return 0;
+}
+
+int queue_find_lost(struct pg *pg, int max, struct claim *ret_claims, size_t *ret_count,
+                    struct fault *fault)
+{
+    static const struct pg_statement find = {
+        "queue_find_lost", "SELECT q.execution_id, q.worker_id, q.fence"
+                           "  FROM execution_queue q JOIN execution_active a USING (execution_id)"
+                           " WHERE q.worker_id IS NOT NULL AND a.state = 'running'"
+                           "   AND NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = "
+                           "q.worker_id AND w.lease_expires_at > now())"
+                           " LIMIT $1"};
+    struct pg_params params = {0};
+    pg_int4(&params, max);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &find, &params, &result, fault) != 0)
+        return -1;
+    claims_read(result, ret_claims, ret_count);
+    return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue as a worker sees it: claim apart from start, starts and ends under a fencing token.
+ *
+ * A worker incarnation has one lease for all it has claimed. A claim changes no state; an execution
+ * whose worker's lease has run out goes back to the queue, or is lost if it was running.
+ */
+#pragma once
+
+#include "ledger/event.h"
+#include "ledger/state.h"
+#include "storage/facts.h"
+
+struct claim {
+    struct uuid execution_id;
+    struct uuid worker_id;
+    int64_t fence;
+};
+
+/* Claims up to `max` executions, the oldest first; none where the lease has run out. */
+int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
+                size_t *ret_count, struct fault *fault) MUST_CHECK;
+
+/* Gives a claim that has not started back to the queue. */
+int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault) MUST_CHECK;
+
+/* What the worker needs to know of a claimed execution. Borrowed from the row's result. */
+struct queued {
+    const char *tenant_id;
+    enum execution_state state;
+    int64_t submitted_ms, started_ms;
+    bool cancel_requested;
+    const char *api_key_id;
+    const char *kid;
+    struct span token;
+    const char *traceparent; /* NULL where there is none */
+    const char *worker;      /* "" before its start */
+    PGresult *owner;
+};
+#define AUTO_QUEUED AUTO(queued_free)
+void queued_free(struct queued *queued);
+
+/* FAULT_STATE_CONFLICT if the claim does not hold any more. */
+int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,
+               struct fault *fault) MUST_CHECK;
+
+/* The deciding transaction of a start: locks, facts, verdict, state running, started event.
+ * Any refusal of the verdict is returned as its own fault, nothing is written then.
+ * FAULT_STATE_CONFLICT if the claim does not hold, or a cancel came first. */
+int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
+                const char *worker_name, int64_t started_ms, const struct event *event,
+                struct fault *fault) MUST_CHECK;
+
+/* How an execution ended. */
+struct ending {
+    enum execution_state state;
+    const char *reason; /* NULL where there is none */
+    int exit_code;      /* -1: none */
+    int signal;         /* 0: none */
+    int64_t finished_ms;
+    const char *worker;                 /* NULL: it never had one */
+    int64_t stdout_bytes, stderr_bytes; /* whole streams */
+    struct span stdout_stored, stderr_stored;
+    const char *usage;         /* compact JSON or NULL */
+    const struct event *event; /* finished */
+};
+
+/* History row, output and finished event in one commit; the active and queue rows go.
+ * FAULT_STATE_CONFLICT if the claim does not hold any more (somebody else ended it). With
+ * `only_expired` it holds only if its worker's lease has run out: the reaper's ends. */
+int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
+                 const struct ending *ending, bool only_expired, struct fault *fault) MUST_CHECK;
+
+/* ---- the reaper ---- */
+
+/* Puts the unstarted claims of workers whose lease ran out back into the queue; returns how many.
+ */
+int queue_return_expired(struct pg *pg, int64_t *ret_count, struct fault *fault) MUST_CHECK;
+/* Up to `max` running executions of such workers. */
+int queue_find_lost(struct pg *pg, int max, struct claim *ret_claims, size_t *ret_count,
+                    struct fault *fault) MUST_CHECK;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tenants and their callers' API keys. */
+#pragma once
+
+#include "ledger/event.h"
+#include "storage/pg.h"
+#include "trust/caller.h"
+
+/* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role. */
+int tenants_create(struct pg *pg, const char *tenant, const struct event *event,
+                   struct fault *fault) MUST_CHECK;
+/* 0 or FAULT_NOT_FOUND. */
+int tenants_exist(struct pg *pg, const char *tenant, struct fault *fault) MUST_CHECK;
+
+struct api_key {
+    char id[API_KEY_ID_LEN + 1];
+    char tenant_id[TENANT_ID_MAX + 1]; /* "": the platform's */
+    char principal[PRINCIPAL_MAX + 1];
+    unsigned roles;
+    struct digest secret_hash;
+    char created_by[PRINCIPAL_MAX + 1];
+    int64_t created_ms;
+    int64_t expires_ms; /* INT64_MIN: never */
+    int64_t revoked_ms; /* INT64_MIN: not */
+};
+
+/* The live key of this id, of any tenant: tenant, principal, roles and secret_hash are set.
+ * FAULT_NOT_FOUND for one that is unknown, revoked or expired. */
+int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key,
+                  struct fault *fault) MUST_CHECK;
+
+/* Stores a key with its event. */
+int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,
+                    struct fault *fault) MUST_CHECK;
+
+/* Revokes under the exclusive lock, with its event: when this returns nothing is accepted or
+ * started with the key any more. FAULT_NOT_FOUND; FAULT_STATE_CONFLICT if it is revoked already. */
+int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const struct event *event,
+                    struct fault *fault) MUST_CHECK;
+
+/* The tenant's keys, newest first, at most 1,000, without their hashes. -1 from `each` stops. */
+typedef int api_keys_each(void *context, const struct api_key *key);
+int api_keys_list(struct pg *pg, const char *tenant, api_keys_each *each, void *context,
+                  struct fault *fault) MUST_CHECK;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Worker incarnations and their leases, by the database's clock. */
+#pragma once
+
+#include "storage/pg.h"
+
+struct worker_row {
+    struct uuid id;
+    const char *node;
+    int slots;
+    const char *version;
+    const char *checks; /* JSON */
+    int64_t started_ms;
+    int64_t lease_expires_ms;
+};
+
+/* Registers a new incarnation with a lease of lease_ms. */
+int workers_register(struct pg *pg, const struct worker_row *worker, int64_t lease_ms,
+                     struct fault *fault) MUST_CHECK;
+
+#define WORKER_CANCELS_MAX 256
+/* Renews the lease and fetches which of its executions are to be cancelled, in one statement.
+ * FAULT_STATE_CONFLICT if the lease had run out: this incarnation is over, whatever it runs is
+ * lost. */
+int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct uuid *ret_cancels,
+                  size_t *ret_count, struct fault *fault) MUST_CHECK;
+
+/* Ends the lease at once: nothing is claimed by it any more. */
+int workers_leave(struct pg *pg, const struct uuid *id, struct fault *fault) MUST_CHECK;
+
+/* Forgets incarnations whose lease ran out a day ago and that hold nothing. */
+int workers_forget(struct pg *pg, struct fault *fault) MUST_CHECK;
+
+typedef int workers_each(void *context, const struct worker_row *worker);
+/* Those whose lease runs, or ran out in the last day; at most 1,000. */
+int workers_list(struct pg *pg, workers_each *each, void *context, struct fault *fault) MUST_CHECK;
