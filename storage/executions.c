@@ -167,7 +167,7 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
         return -1;
     if (PQntuples(result) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no such execution");
-    struct execution_events events = {0};
+    struct execution_events events = {.ended = !pg_is_null(result, 0, 2)};
     for (int column = 0; column < 3; column++)
         if (!pg_is_null(result, 0, column))
             events.ids[events.count++] = pg_get_uuid(result, 0, column);

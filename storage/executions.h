@@ -57,6 +57,7 @@ int executions_output(struct pg *pg, const char *tenant, const struct uuid *id, 
 /* The ids of its accepted, started and finished events, as far as they exist. */
 struct execution_events {
     size_t count;
+    bool ended; /* the last one is finished */
     struct uuid ids[3];
 };
 int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /v1/armory/artifacts: ingest, look, approve. */
+#include "base/clock.h"
+#include "handlers/execution_json.h"
+#include "handlers/handlers.h"
+#include "handlers/media.h"
+#include "handlers/upload.h"
+#include "storage/armory.h"
+#include "storage/notify.h"
+
+#include <string.h>
+
+/* approved is computed: enough live approvals of a pending artifact. */
+static const char *shown_state(const struct artifact *artifact)
+{
+    if (artifact->state == ARTIFACT_PENDING && artifact->approvals >= artifact->quorum)
+        return "approved";
+    return artifact_state_name(artifact->state);
+}
+
+static int append_approval(void *context, const struct approval *approval)
+{
+    json_t *item = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o}", "principal", approval->principal, "comment", approval->comment,
+        "descriptor_sha256", json_digest(&approval->descriptor_sha256), "approved_at",
+        json_time(approval->approved_ms), "expires_at", json_time(approval->expires_ms));
+    return json_array_append_new(context, item);
+}
+
+static json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
+{
+    json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
+                                    artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
+    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i}", "sha256",
+                     json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
+                     artifact_kind_name(artifact->kind), "name", artifact->name, "version",
+                     artifact->version, "descriptor", descriptor, "descriptor_sha256",
+                     json_digest(&artifact->descriptor_sha256), "state", shown_state(artifact),
+                     "reason", json_text_or_null(artifact->reason), "ingested_by",
+                     artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
+                     "approvals", approvals, "quorum", artifact->quorum);
+}
+
+/* The artifact with its approvals. */
+static enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
+{
+    struct fault fault;
+    AUTO_ARTIFACT struct artifact artifact = {0};
+    AUTO_JSON json_t *approvals = json_array();
+    const char *tenant = caller_of(request)->tenant_id;
+    if (armory_find(pg_of(request), tenant, sha256, &artifact, &fault) != 0 ||
+        armory_approvals(pg_of(request), tenant, sha256, append_approval, approvals, &fault) != 0)
+        return reply_fault(request, &fault);
+    return reply_json(request, status, artifact_json(&artifact, TAKE(approvals)));
+}
+
+enum answer handle_artifact_get(struct request *request)
+{
+    struct fault fault;
+    struct digest sha256;
+    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
+        path_digest(request, &sha256, &fault) != 0)
+        return reply_fault(request, &fault);
+    return reply_artifact(request, 200, &sha256);
+}
+
+/* The list's items, and the last digest it holds. Approvals are not listed here, only counted. */
+struct page {
+    json_t *items;
+    struct digest last;
+};
+
+static int page_take(void *context, const struct artifact *artifact)
+{
+    struct page *page = context;
+    page->last = artifact->sha256;
+    return json_array_append_new(page->items, artifact_json(artifact, json_array()));
+}
+
+enum answer handle_artifact_list(struct request *request)
+{
+    static const char *const known[] = {"limit", "after", NULL};
+    struct fault fault;
+    struct digest after;
+    int64_t limit;
+    const char *cursor = request_query(request, "after", 0);
+    if (request_check_query(request, known, NULL, &fault) != 0 ||
+        query_int(request, "limit", 1, PAGE_LIMIT_MAX, PAGE_LIMIT_DEFAULT, &limit, &fault) != 0)
+        return reply_fault(request, &fault);
+    if (cursor != NULL && digest_parse_any(cursor, strlen(cursor), &after) != 0) {
+        (void)fault_set(&fault, FAULT_MALFORMED_REQUEST, "after: expected `next` of a page before");
+        return reply_fault(request, &fault);
+    }
+    AUTO_JSON json_t *items = json_array();
+    struct page page = {.items = items};
+    if (armory_list(pg_of(request), caller_of(request)->tenant_id, cursor == NULL ? NULL : &after,
+                    (int)limit, page_take, &page, &fault) != 0)
+        return reply_fault(request, &fault);
+    bool full = json_array_size(items) == (size_t)limit;
+    return reply_page(request, TAKE(items), full ? digest_hex(&page.last).text : NULL);
+}
+
+/* Repeated values of a parameter into at most `max` places; -1 past it. */
+static int query_all(const struct request *request, const char *name, size_t max,
+                     const char **ret_values, size_t *ret_count, struct fault *fault)
+{
+    size_t count = 0;
+    for (const char *value; (value = request_query(request, name, count)) != NULL; count++) {
+        if (count == max)
+            return fault_set(fault, FAULT_ARTIFACT_INVALID, "%s: more than %zu of them", name, max);
+        ret_values[count] = value;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int read_descriptor(const struct request *request, struct descriptor **ret_descriptor,
+                           struct buf *ret_json, struct fault *fault)
+{
+    static const char *const known[] = {"name",       "version",     "kind",
+                                        "entrypoint", "env_allowed", NULL};
+    static const char *const repeatable[] = {"entrypoint", "env_allowed", NULL};
+    const char *entrypoint[DESCRIPTOR_ENTRYPOINT_MAX];
+    const char *env[DESCRIPTOR_ENV_MAX];
+    struct descriptor fields = {.entrypoint = entrypoint, .env_allowed = env};
+    const char *kind = request_query(request, "kind", 0);
+    if (request_check_query(request, known, repeatable, fault) != 0 ||
+        query_all(request, "entrypoint", DESCRIPTOR_ENTRYPOINT_MAX, entrypoint,
+                  &fields.entrypoint_count, fault) != 0 ||
+        query_all(request, "env_allowed", DESCRIPTOR_ENV_MAX, env, &fields.env_allowed_count,
+                  fault) != 0)
+        return -1;
+    if (kind == NULL || artifact_kind_parse(kind, &fields.kind) != 0)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "kind: expected binary, rootfs or oci");
+    const char *name = request_query(request, "name", 0);
+    const char *version = request_query(request, "version", 0);
+    fields.name = name == NULL ? "" : name;
+    fields.version = version == NULL ? "" : version;
+    return descriptor_new(&fields, ret_descriptor, ret_json, fault);
+}
+
+static int build_event(const struct request *request, enum event_type type,
+                       const struct digest *sha256, json_t *data, struct event **ret_event,
+                       struct fault *fault)
+{
+    struct digest_text subject = digest_format(sha256);
+    struct event_head head = {.id = uuid_v7(),
+                              .type = type,
+                              .node = gateway_of(request)->config.node,
+                              .subject = subject.text,
+                              .tenant_id = caller_of(request)->tenant_id,
+                              .traceparent = request_traceparent(request),
+                              .time_ms = clock_wall_ms()};
+    AUTO_JSON json_t *owned = data;
+    if (owned == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return event_build(&head, owned, ret_event, fault);
+}
+
+static int ingest(struct request *request, const struct descriptor *descriptor,
+                  const struct buf *json, const struct upload *upload,
+                  enum armory_ingest_end *ret_end, struct fault *fault)
+{
+    AUTO_EVENT struct event *event = NULL;
+    struct artifact artifact = {
+        .sha256 = upload->sha256,
+        .blob_id = upload->blob_id,
+        .size = upload->size,
+        .kind = descriptor->kind,
+        .name = descriptor->name,
+        .version = descriptor->version,
+        .descriptor = buf_span(json),
+        .descriptor_sha256 = descriptor_digest(&upload->sha256, buf_span(json)),
+        .ingested_by = caller_of(request)->principal,
+    };
+    json_t *data =
+        json_pack("{s:o, s:I, s:o, s:o, s:s}", "sha256", json_digest(&artifact.sha256), "size",
+                  (json_int_t)artifact.size, "descriptor",
+                  json_loadb((const char *)json->data, json->len, 0, NULL), "descriptor_sha256",
+                  json_digest(&artifact.descriptor_sha256), "principal", artifact.ingested_by);
+    if (upload->size == 0)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "body: an artifact has at least one byte");
+    if (build_event(request, EVENT_ARTIFACT_INGESTED, &artifact.sha256, data, &event, fault) != 0)
+        return -1;
+    return armory_ingest(pg_of(request), caller_of(request)->tenant_id, &artifact, event, ret_end,
+                         fault);
+}
+
+/* Others learn of it within a second anyway. */
+static void wake_workers(struct request *request)
+{
+    static const char *const channels[] = {NOTIFY_QUEUE, NOTIFY_EVENT, NULL};
+    struct fault ignored;
+    (void)!notify_send(pg_of(request), channels, &ignored);
+}
+
+enum answer handle_artifact_push(struct request *request)
+{
+    struct fault fault;
+    struct upload upload;
+    enum armory_ingest_end end = ARMORY_EXISTED;
+    AUTO_DESCRIPTOR struct descriptor *descriptor = NULL;
+    AUTO_BUF struct buf json = BUF(DESCRIPTOR_JSON_MAX);
+    if (read_descriptor(request, &descriptor, &json, &fault) != 0 ||
+        upload_receive(request, gateway_of(request)->config.artifact_max, &upload, &fault) != 0)
+        return reply_fault(request, &fault);
+    int status = ingest(request, descriptor, &json, &upload, &end, &fault);
+    if (status != 0 || end == ARMORY_EXISTED)
+        upload_drop(request, &upload);
+    if (status != 0)
+        return reply_fault(request, &fault);
+    wake_workers(request);
+    return reply_artifact(request, end == ARMORY_CREATED ? 201 : 200, &upload.sha256);
+}
+
+static int read_approval(const struct request *request, json_t **ret_body,
+                         struct approval *ret_approval, struct fault *fault)
+{
+    const char *descriptor = NULL, *expires = NULL;
+    struct approval approval = {.expires_ms = INT64_MIN};
+    const struct json_field fields[] = {
+        {"descriptor_sha256", JSON_KIND_STRING, true, 1, DIGEST_TEXT_LEN, &descriptor},
+        {"comment", JSON_KIND_STRING, true, 1, 4096, &approval.comment},
+        {"expires_at", JSON_KIND_STRING, false, 1, 64, &expires},
+    };
+    if (body_object(request, ret_body, fault) != 0 ||
+        json_read(*ret_body, "", fields, ARRAY_LEN(fields), true, FAULT_MALFORMED_REQUEST, fault) !=
+            0)
+        return -1;
+    if (digest_parse_any(descriptor, strlen(descriptor), &approval.descriptor_sha256) != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "descriptor_sha256: expected a SHA-256 digest");
+    if (expires != NULL && (time_parse(expires, strlen(expires), &approval.expires_ms) != 0 ||
+                            approval.expires_ms <= clock_wall_ms()))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "expires_at: expected an RFC 3339 date-time in the future");
+    *ret_approval = approval;
+    return 0;
+}
+
+enum answer handle_artifact_approve(struct request *request)
+{
+    const struct caller *caller = caller_of(request);
+    struct fault fault;
+    struct digest sha256;
+    struct approval approval;
+    AUTO_JSON json_t *body = NULL;
+    AUTO_EVENT struct event *event = NULL;
+    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
+        path_digest(request, &sha256, &fault) != 0 ||
+        read_approval(request, &body, &approval, &fault) != 0)
+        return reply_fault(request, &fault);
+    if (caller->platform) {
+        (void)fault_set(&fault, FAULT_FORBIDDEN, "a platform key cannot approve for a tenant");
+        return reply_fault(request, &fault);
+    }
+    approval.principal = caller->principal;
+    approval.api_key_id = caller->api_key_id;
+    json_t *data =
+        json_pack("{s:o, s:o, s:s, s:s, s:o}", "sha256", json_digest(&sha256), "descriptor_sha256",
+                  json_digest(&approval.descriptor_sha256), "principal", approval.principal,
+                  "comment", approval.comment, "expires_at", json_time(approval.expires_ms));
+    if (build_event(request, EVENT_ARTIFACT_APPROVED, &sha256, data, &event, &fault) != 0 ||
+        armory_approve(pg_of(request), caller->tenant_id, &sha256, &approval, event, &fault) != 0)
+        return reply_fault(request, &fault);
+    wake_workers(request);
+    return reply_artifact(request, 201, &sha256);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /v1/ledger: the read path of the log (C2SP tlog-tiles) and exports. */
+#include "handlers/gateway.h"
+#include "handlers/handlers.h"
+#include "handlers/media.h"
+#include "storage/ledger_events.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define NOTE_TEXT_MAX 65536
+#define EXPORT_LINES_MAX 5000
+#define EXPORT_LINES_DEFAULT 1000
+
+enum answer handle_ledger_checkpoint(struct request *request)
+{
+    struct fault fault;
+    uint64_t size;
+    struct digest root;
+    AUTO_BUF struct buf note = BUF(NOTE_TEXT_MAX);
+    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
+        ledger_checkpoint_latest(pg_of(request), &size, &root, &note, &fault) != 0)
+        return reply_fault(request, &fault);
+    return reply_buf(request, 200, "text/plain; charset=utf-8", &note);
+}
+
+/* The path after tile/, put together again from its segments. */
+static int read_tile(const struct request *request, struct tile *ret_tile, struct fault *fault)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    AUTO_BUF struct buf path = BUF(256);
+    buf_puts(&path, "entries");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *segment = request_path_value(request, names[i]);
+        if (segment != NULL)
+            buf_printf(&path, "/%s", segment);
+    }
+    if (buf_failed(&path) || tile_parse(buf_text(&path), path.len, ret_tile, fault) != 0)
+        return fault_set(fault, FAULT_NOT_FOUND, "no such tile");
+    return 0;
+}
+
+enum answer handle_ledger_entries(struct request *request)
+{
+    struct fault fault;
+    struct tile tile;
+    uint64_t size;
+    struct digest root, entries[TILE_WIDTH];
+    AUTO_BUF struct buf bundle = BUF(TILE_WIDTH * TILE_BUNDLE_ENTRY_LEN);
+    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
+        read_tile(request, &tile, &fault) != 0 ||
+        ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, &fault) != 0)
+        return reply_fault(request, &fault);
+    uint64_t from = tile.n * TILE_WIDTH;
+    if (tile.n > MERKLE_SIZE_MAX / TILE_WIDTH - 1 || tile.width > tile_width(0, tile.n, size)) {
+        (void)fault_set(&fault, FAULT_NOT_FOUND, "no such tile; the log has %" PRIu64 " entries",
+                        size);
+        return reply_fault(request, &fault);
+    }
+    if (ledger_entries_read(pg_of(request), from, from + tile.width, entries, &fault) != 0)
+        return reply_fault(request, &fault);
+    for (unsigned i = 0; i < tile.width; i++)
+        tile_bundle_append(&bundle, &entries[i]);
+    if (tile.width == TILE_WIDTH)
+        reply_header(request, "Cache-Control", "max-age=31536000, immutable");
+    return reply_buf(request, 200, "application/octet-stream", &bundle);
+}
+
+static int export_take(void *context, const struct ledger_event *event, struct fault *fault)
+{
+    struct buf *text = context;
+    if (event->body.data != NULL)
+        buf_append(text, event->body.data, event->body.len);
+    else
+        buf_puts(text, digest_format(&event->hash).text);
+    buf_puts(text, "\n");
+    return buf_failed(text) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
+}
+
+enum answer handle_ledger_export(struct request *request)
+{
+    static const char *const known[] = {"from", "limit", NULL};
+    struct fault fault;
+    int64_t from, limit;
+    uint64_t size, next;
+    struct digest root;
+    AUTO_BUF struct buf text = BUF(LEDGER_EVENTS_BYTES_MAX + EVENT_MAX + EXPORT_LINES_MAX * 80);
+    const char *tenants[] = {caller_of(request)->tenant_id, NULL};
+    if (request_check_query(request, known, NULL, &fault) != 0 ||
+        query_int(request, "from", 0, INT64_MAX, 0, &from, &fault) != 0 ||
+        query_int(request, "limit", 1, EXPORT_LINES_MAX, EXPORT_LINES_DEFAULT, &limit, &fault) !=
+            0 ||
+        ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, &fault) != 0)
+        return reply_fault(request, &fault);
+    uint64_t first = (uint64_t)from;
+    uint64_t end = size - first > (uint64_t)limit ? first + (uint64_t)limit : size;
+    if (first < size && ledger_export_read(pg_of(request), tenants, first, end, export_take, &text,
+                                           &next, &fault) != 0)
+        return reply_fault(request, &fault);
+    char count[32];
+    (void)snprintf(count, sizeof count, "%" PRIu64, size);
+    reply_header(request, "Sallyport-Ledger-Size", count);
+    return reply_buf(request, 200, "text/plain; charset=utf-8", &text);
+}
