@@ -70,11 +70,13 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
                struct fault *fault)
 {
     static const struct pg_statement read = {
-        "queue_load", "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, "
-                      "a.cancel_requested_at IS NOT NULL,"
-                      " a.api_key_id, a.kid, a.token, a.traceparent, a.worker"
-                      "  FROM execution_active a JOIN execution_queue q USING (execution_id)"
-                      " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"};
+        "queue_load",
+        "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, "
+        "a.cancel_requested_at IS NOT NULL,"
+        " a.api_key_id, a.kid, a.token, a.traceparent, a.worker, a.task_id, a.operator_id,"
+        " a.correlation_id, a.target_urn, a.tool_sha256, a.manifest_sha256"
+        "  FROM execution_active a JOIN execution_queue q USING (execution_id)"
+        " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"};
     struct pg_params params = {0};
     claim_params(&params, claim);
     AUTO_PGRESULT PGresult *r = NULL;
@@ -90,7 +92,13 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
                             .kid = pg_get_text(r, 0, 6),
                             .token = pg_get_bytes(r, 0, 7),
                             .traceparent = pg_is_null(r, 0, 8) ? NULL : pg_get_text(r, 0, 8),
-                            .worker = pg_get_text(r, 0, 9)};
+                            .worker = pg_get_text(r, 0, 9),
+                            .task_id = pg_get_text(r, 0, 10),
+                            .operator_id = pg_get_text(r, 0, 11),
+                            .correlation_id = pg_get_text(r, 0, 12),
+                            .target_urn = pg_get_text(r, 0, 13),
+                            .tool_sha256 = pg_get_digest(r, 0, 14),
+                            .manifest_sha256 = pg_get_digest(r, 0, 15)};
     struct span state = pg_get_bytes(r, 0, 1);
     if (execution_state_parse((const char *)state.data, state.len, &queued.state) != 0)
         return fault_set(fault, FAULT_INTERNAL, "an execution is in an unknown state");

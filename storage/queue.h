@@ -35,6 +35,8 @@ struct queued {
     struct span token;
     const char *traceparent; /* NULL where there is none */
     const char *worker;      /* "" before its start */
+    const char *task_id, *operator_id, *correlation_id, *target_urn;
+    struct digest tool_sha256, manifest_sha256;
     PGresult *owner;
 };
 #define AUTO_QUEUED AUTO(queued_free)

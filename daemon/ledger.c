@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/roles.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/uuid.h"
+#include "ledger/note.h"
+#include "sequencer/sequencer.h"
+#include "server/ops.h"
+#include "storage/migrate.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+#define KEY_MAX 4096
+#define BATCH_MAX 1024
+#define SIGN_EVERY_MS 200
+
+static int ready(void *context, struct fault *fault)
+{
+    return sequencer_ready(context, fault);
+}
+
+/* A new key, for a new log only: --ledger-init where there is no key file yet. */
+static int make_key(const struct settings *settings, struct fault *fault)
+{
+    uint8_t seed[NOTE_SEED_LEN];
+    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
+    AUTO_BUF struct buf text = BUF(KEY_MAX);
+    random_bytes(seed, sizeof seed);
+    int status = note_signer_new(settings->ledger_origin, seed, &signer, fault);
+    OPENSSL_cleanse(seed, sizeof seed);
+    if (status != 0)
+        return -1;
+    note_signer_format(signer, &text);
+    buf_puts(&text, "\n");
+    status = buf_failed(&text)
+                 ? fault_set(fault, FAULT_INTERNAL, "the ledger's key does not fit")
+                 : file_replace(settings->ledger_key, text.data, text.len, 0600, fault);
+    OPENSSL_cleanse(text.data, text.cap);
+    return status;
+}
+
+static int read_signer(const struct settings *settings, struct note_signer **ret_signer,
+                       struct fault *fault)
+{
+    AUTO_BUF struct buf text = BUF(KEY_MAX);
+    if (file_read_secret(settings->ledger_key, &text, fault) != 0)
+        return -1;
+    size_t len = text.len > 0 && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
+    int status = note_signer_parse(buf_text(&text), len, ret_signer, fault);
+    OPENSSL_cleanse(text.data, text.cap);
+    return status;
+}
+
+/* The public half, for whoever verifies. */
+static int publish_key(const struct settings *settings, struct fault *fault)
+{
+    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
+    AUTO_BUF struct buf text = BUF(KEY_MAX);
+    if (read_signer(settings, &signer, fault) != 0)
+        return -1;
+    if (settings->ledger_vkey[0] == '\0')
+        return 0;
+    note_verifier_format(note_signer_verifier(signer), &text);
+    buf_puts(&text, "\n");
+    return file_replace(settings->ledger_vkey, text.data, text.len, 0644, fault);
+}
+
+static int prepare(const struct settings *settings, struct fault *fault)
+{
+    struct fault missing;
+    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
+    AUTO_PG struct pg *pg = NULL;
+    if (settings->ledger_origin[0] == '\0' || settings->ledger_key[0] == '\0')
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "ledger-origin, ledger-key: both are needed");
+    if (pg_open(settings->database, "ledger", &pg, fault) != 0 || migrate_check(pg, fault) != 0 ||
+        dir_make(settings->state_dir, 0700, fault) != 0)
+        return -1;
+    if (settings->ledger_init && read_signer(settings, &signer, &missing) != 0 &&
+        missing.code == FAULT_NOT_FOUND && make_key(settings, fault) != 0)
+        return -1;
+    return publish_key(settings, fault);
+}
+
+int run_ledger(const struct settings *settings, int stop_fd)
+{
+    struct fault fault;
+    AUTO_SEQUENCER struct sequencer *sequencer = NULL;
+    AUTO_FREE char *state_file = NULL;
+    struct http *ops = NULL;
+    struct metrics *metrics = metrics_new();
+    if (asprintf(&state_file, "%s/signed", settings->state_dir) < 0)
+        return 1;
+    struct sequencer_config config = {.conninfo = settings->database,
+                                      .node = settings->node,
+                                      .origin = settings->ledger_origin,
+                                      .key_file = settings->ledger_key,
+                                      .state_file = state_file,
+                                      .init = settings->ledger_init,
+                                      .lease_ms = (int)settings->lease_ms,
+                                      .batch_max = BATCH_MAX,
+                                      .sign_every_ms = SIGN_EVERY_MS};
+    if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0)
+        return failed("ledger", &fault);
+    struct ops_config ops_config = {.listen = settings->ops_listen,
+                                    .role = "ledger",
+                                    .metrics = metrics,
+                                    .ready = ready,
+                                    .context = sequencer};
+    if (ops_start(&ops_config, &ops, &fault) != 0)
+        return failed("operations listener", &fault);
+    log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
+    sequencer_run(sequencer, stop_fd);
+    http_stop(ops);
+    metrics_free(metrics);
+    return 0;
+}

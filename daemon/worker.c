@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/roles.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "runner/worker.h"
+#include "server/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+static int ready(void *context, struct fault *fault)
+{
+    return worker_ready(context, fault);
+}
+
+/* One worker a state folder: its start sweeps what it finds there. */
+static int lock_state(const char *folder, int *ret_fd, struct fault *fault)
+{
+    AUTO_FREE char *path = NULL;
+    if (dir_make(folder, 0700, fault) != 0)
+        return -1;
+    if (asprintf(&path, "%s/lock", folder) < 0) {
+        path = NULL;
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    }
+    AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fault_errno(fault, "cannot open %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK
+                   ? fault_set(fault, FAULT_STATE_CONFLICT, "another worker uses %s", folder)
+                   : fault_errno(fault, "cannot lock %s", path);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int open_sandbox(const struct settings *settings, struct sandbox **ret_sandbox,
+                        struct fault *fault)
+{
+    struct sandbox_config config = sandbox_config_defaults();
+    config.state_dir = settings->state_dir;
+    config.runsc_path = settings->runsc;
+    config.runsc_platform = settings->runsc_platform;
+    config.runsc_sha256 = settings->runsc_sha256[0] == '\0' ? NULL : settings->runsc_sha256;
+    config.cgroup_parent = settings->cgroup_parent;
+    if (sandbox_apparmor_parse(settings->apparmor, &config.apparmor) != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "apparmor: expected required, if_available or off");
+    return sandbox_open(&sandbox_gvisor, &config, ret_sandbox, fault);
+}
+
+static int open_cache(const struct settings *settings, const char *folder, struct cache **ret_cache,
+                      struct fault *fault)
+{
+    struct cache_config config = {.folder = folder,
+                                  .max_bytes = settings->cache_max_mib << 20,
+                                  .max_artifact_bytes = settings->artifact_max_mib << 20,
+                                  .unpack = unpack_config_defaults()};
+    if (settings->unpack[0] != '\0')
+        config.unpack.program = settings->unpack;
+    return cache_open(&config, ret_cache, fault);
+}
+
+static struct worker_limits limits_of(const struct settings *settings)
+{
+    struct worker_limits limits = worker_limits_default();
+    limits.most = (struct manifest_limits){.timeout_seconds = settings->timeout_max,
+                                           .memory_mib = settings->memory_max_mib,
+                                           .pids = settings->pids_max,
+                                           .cpu_percent = settings->cpu_max_percent,
+                                           .tmp_mib = settings->tmp_max_mib};
+    return limits;
+}
+
+static int serve(const struct settings *settings, const struct worker_config *config,
+                 struct metrics *metrics, int stop_fd)
+{
+    struct fault fault;
+    struct worker *worker = NULL;
+    struct http *ops = NULL;
+    if (worker_start(config, &worker, &fault) != 0)
+        return failed("worker", &fault);
+    struct ops_config ops_config = {.listen = settings->ops_listen,
+                                    .role = "worker",
+                                    .metrics = metrics,
+                                    .ready = ready,
+                                    .context = worker};
+    if (ops_start(&ops_config, &ops, &fault) != 0) {
+        worker_stop(worker, -1);
+        return failed("operations listener", &fault);
+    }
+    log_info("working", "{s:i}", "slots", config->slots);
+    wait_readable(stop_fd);
+    log_info("draining", NULL);
+    http_stop(ops); /* it asks the worker, so it goes first */
+    worker_stop(worker, -1);
+    return 0;
+}
+
+static int run_with(const struct settings *settings, struct sandbox *sandbox, struct cache *cache,
+                    const char *inputs_dir, int stop_fd, struct fault *fault)
+{
+    struct master_key master_key;
+    bool has_master_key;
+    struct worker_config config = {
+        .database = settings->database,
+        .node = settings->node,
+        .slots = (int)settings->slots,
+        .lease_ms = settings->lease_ms,
+        .drain_ms = settings->drain_seconds * 1000,
+        .inputs_dir = inputs_dir,
+        .input_max = settings->input_max_mib << 20,
+        .sandbox = sandbox,
+        .cache = cache,
+        .limits = limits_of(settings),
+    };
+    if (read_master_key(settings, &master_key, &has_master_key, fault) != 0 ||
+        read_verify_policy(settings, &config.verify, fault) != 0)
+        return failed("worker", fault);
+    config.master_key = has_master_key ? &master_key : NULL;
+    struct metrics *metrics = metrics_new();
+    int status = serve(settings, &config, metrics, stop_fd);
+    metrics_free(metrics);
+    return status;
+}
+
+int run_worker(const struct settings *settings, int stop_fd)
+{
+    struct fault fault;
+    AUTO_CLOSE int lock_fd = -1;
+    AUTO_SANDBOX struct sandbox *sandbox = NULL;
+    AUTO_CACHE struct cache *cache = NULL;
+    AUTO_FREE char *cache_dir = NULL;
+    AUTO_FREE char *inputs_dir = NULL;
+    if (lock_state(settings->state_dir, &lock_fd, &fault) != 0)
+        return failed("worker", &fault);
+    if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0 ||
+        asprintf(&inputs_dir, "%s/inputs", settings->state_dir) < 0)
+        return 1;
+    if (open_sandbox(settings, &sandbox, &fault) != 0)
+        return failed("sandbox", &fault);
+    if (open_cache(settings, cache_dir, &cache, &fault) != 0)
+        return failed("cache", &fault);
+    return run_with(settings, sandbox, cache, inputs_dir, stop_fd, &fault);
+}

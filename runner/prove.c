@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runner/worker_internal.h"
+
+#include "storage/key_open.h"
+#include "trust/descriptor.h"
+
+#include <string.h>
+
+static int prove_token(struct job *job, struct fault *fault)
+{
+    const struct worker_config *config = &job->slot->worker->config;
+    AUTO_KEY_RECORD struct key_record record = {0};
+    AUTO_TRUST_KEY struct trust_key *key = NULL;
+    if (token_parse(job->queued.token, &job->token, fault) != 0)
+        return -1;
+    /* The kid the api resolved: a token without one was proven with the only key of its tenant. */
+    int status = keys_find(job->slot->pg, job->queued.tenant_id, job->queued.kid, &record, fault);
+    if (status == 0)
+        status = key_open(&record, job->queued.tenant_id, config->master_key, &key, fault);
+    if (status != 0 && fault->code != FAULT_NOT_FOUND)
+        return -1;
+    if (job->token->kid[0] != '\0' && strcmp(job->token->kid, job->queued.kid) != 0)
+        return fault_set(fault, FAULT_SIGNATURE_INVALID, "kid: not the one it was accepted with");
+    job->alg = job->token->alg;
+    return token_verify(job->token, key, config->verify, fault);
+}
+
+/* What the api wrote beside the token must be what the token says. */
+static int prove_manifest(struct job *job, struct fault *fault)
+{
+    if (manifest_parse(job->token->payload, &job->manifest, fault) != 0)
+        return -1;
+    const struct manifest *m = job->manifest;
+    const struct queued *q = &job->queued;
+    if (strcmp(m->tenant_id, q->tenant_id) != 0)
+        return fault_set(fault, FAULT_TENANT_MISMATCH, "the stored row names another tenant");
+    if (!digest_equal(&m->tool_sha256, &q->tool_sha256) ||
+        !digest_equal(&m->sha256, &q->manifest_sha256) || strcmp(m->task_id, q->task_id) != 0 ||
+        strcmp(m->operator_id, q->operator_id) != 0)
+        return fault_set(fault, FAULT_MANIFEST_INVALID,
+                         "the stored row does not say what its manifest says");
+    job->inputs = calloc(m->input_count + 1, sizeof *job->inputs);
+    if (job->inputs == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    for (size_t i = 0; i < m->input_count; i++)
+        job->inputs[i] = m->inputs[i].sha256;
+    return 0;
+}
+
+static int prove_artifact(struct job *job, struct fault *fault)
+{
+    const struct manifest *m = job->manifest;
+    if (armory_find(job->slot->pg, m->tenant_id, &m->tool_sha256, &job->artifact, fault) != 0)
+        return fault->code == FAULT_NOT_FOUND
+                   ? fault_set(fault, FAULT_ARTIFACT_UNKNOWN, "tool_sha256: not in the Armory")
+                   : -1;
+    struct digest covers = descriptor_digest(&m->tool_sha256, job->artifact.descriptor);
+    if (!digest_equal(&covers, &job->artifact.descriptor_sha256))
+        return fault_set(fault, FAULT_ARTIFACT_INVALID,
+                         "the descriptor is not the one its digest covers");
+    if (descriptor_parse(job->artifact.descriptor, &job->descriptor, fault) != 0)
+        return -1;
+    return descriptor_check_env(job->descriptor, m, fault);
+}
+
+int job_prove(struct job *job, struct fault *fault)
+{
+    if (prove_token(job, fault) != 0 || prove_manifest(job, fault) != 0 ||
+        prove_artifact(job, fault) != 0)
+        return -1;
+    job->facts = (struct facts_item){.tenant_id = job->queued.tenant_id,
+                                     .api_key_id = job->queued.api_key_id,
+                                     .kid = job->queued.kid,
+                                     .tool_sha256 = job->manifest->tool_sha256,
+                                     .inputs = job->inputs,
+                                     .input_count = job->manifest->input_count};
+    return 0;
+}

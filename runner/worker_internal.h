@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the worker share: worker.c (threads), keeper.c (lease), job.c (one execution),
+ * prove.c (the second door), ending.c (its end), inspect.c (artifacts), reaper.c (others' ends). */
+#pragma once
+
+#include "ledger/finished.h"
+#include "runner/worker.h"
+#include "storage/armory.h"
+#include "storage/queue.h"
+#include "trust/token.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum slot_stop { SLOT_RUNS, SLOT_CANCELLED, SLOT_LEASE_LOST, SLOT_SHUTDOWN };
+
+struct slot {
+    struct worker *worker;
+    struct pg *pg;
+    pthread_t thread;
+    bool started;
+    int cancel_fd; /* eventfd: readable once `stop` is set */
+    /* under worker->mutex */
+    bool busy;
+    struct uuid execution_id;
+    enum slot_stop stop;
+};
+
+struct worker {
+    struct worker_config config;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake; /* work may be there, or stopping */
+    uint64_t wakes;      /* how often work was announced */
+    bool draining;       /* claim no more */
+    bool stopping;       /* the keeper ends */
+    _Atomic bool leased;
+    struct uuid incarnation;
+    struct pg *pg; /* the keeper's */
+    pthread_t keeper;
+    bool keeper_started;
+    int keeper_fd; /* eventfd that wakes the keeper */
+    int slot_count;
+    struct slot *slots;
+    _Atomic uint64_t started, ended, refused, returned, lost;
+    _Atomic int64_t running;
+};
+
+/* ---- worker.c ---- */
+void worker_announce(struct worker *worker);           /* wakes idle slots */
+void slot_stop(struct slot *slot, enum slot_stop why); /* under worker->mutex */
+
+/* ---- keeper.c ---- */
+int keeper_register(struct worker *worker, struct fault *fault) MUST_CHECK;
+void *keeper_main(void *worker);
+
+/* ---- job.c ---- */
+
+/* One execution in this worker's hands. */
+struct job {
+    struct slot *slot;
+    struct claim claim;
+    struct queued queued;
+    struct token *token;
+    struct manifest *manifest;
+    struct artifact artifact;
+    struct descriptor *descriptor;
+    enum jws_alg alg;
+    struct facts_item facts;
+    struct digest *inputs;
+    char worker_name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2]; /* <node>/<incarnation> */
+    struct cache_entry *entry;
+    char *folder;      /* its inputs; NULL until made */
+    const char **argv; /* NULL-terminated */
+    size_t argv_count;
+    struct sandbox_limits limits;
+    int64_t started_ms; /* 0: not yet */
+    struct event *started_event;
+};
+
+/* Runs one claim to an end; false if it was given back, to be tried again a little later. */
+bool job_run(struct slot *slot, const struct claim *claim);
+
+/* ---- prove.c ---- */
+/* The second door: nothing the api said is believed. Token, manifest, artifact, descriptor and
+ * environment are checked from the stored bytes. A fault that a person must see refuses the job. */
+int job_prove(struct job *job, struct fault *fault) MUST_CHECK;
+
+/* ---- ending.c ---- */
+/* True for faults that pass: the job goes back to the queue. */
+bool fault_passes(const struct fault *fault);
+/* <node>/<incarnation>, of a claim. */
+void worker_name_format(const struct worker *worker, const struct claim *claim, char *ret_name,
+                        size_t size);
+/* Ends before the start: refused or cancelled. */
+void job_end_unstarted(struct job *job, enum execution_state state, const char *reason,
+                       const char *detail);
+/* Ends after the sandbox; result NULL if it never ran (fault says why). */
+void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why);
+/* `lost`, by the reaper: of another worker's execution. */
+int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim,
+             struct fault *fault) MUST_CHECK;
+json_t *limits_json(const struct sandbox_limits *limits);
+
+/* ---- inspect.c ---- */
+/* Inspects one waiting artifact; true if there was one. */
+bool inspect_one(struct slot *slot);
+/* cache_fetch of a blob: context is a struct blob_source. */
+struct blob_source {
+    struct pg *pg;
+    const char *tenant;
+    const struct uuid *blob_id;
+};
+int blob_fetch(void *context, cache_write *write, void *sink, struct fault *fault);
+
+/* ---- reaper.c ---- */
+void reap(struct worker *worker);

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tiles out of rows: full ones as they stand, partial ones from what lies below them. */
+#include "storage/ledger.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Only full tiles are stored, so a hash at level l is the fold of a stored tile at level l - 1,
+ * and at level 0 the leaf hash of an entry. */
+
+static int leaves_read(struct pg *pg, uint64_t from, unsigned count, struct digest *ret_hashes,
+                       struct fault *fault)
+{
+    struct digest entries[TILE_WIDTH];
+    if (ledger_entries_read(pg, from, from + count, entries, fault) != 0)
+        return -1;
+    for (unsigned i = 0; i < count; i++)
+        ret_hashes[i] = merkle_entry_leaf(&entries[i]);
+    return 0;
+}
+
+/* The folds of the full tiles [from, from + count) of a level. */
+static int folds_read(struct pg *pg, unsigned level, uint64_t from, unsigned count,
+                      struct digest *ret_hashes, struct fault *fault)
+{
+    static const struct pg_statement read = {"ledger_tiles_read",
+                                             "SELECT n, hashes FROM ledger_tile "
+                                             "WHERE level = $1 AND n >= $2 AND n < $3 ORDER BY n"};
+    struct pg_params params = {0};
+    pg_int4(&params, (int32_t)level);
+    pg_int8(&params, (int64_t)from);
+    pg_int8(&params, (int64_t)(from + count));
+    AUTO_PGRESULT PGresult *rows = NULL;
+    if (pg_query(pg, NULL, &read, &params, &rows, fault) != 0)
+        return -1;
+    struct digest folds[TILE_WIDTH];
+    for (unsigned i = 0; i < count; i++) {
+        struct digest hashes[TILE_WIDTH];
+        if ((int)i >= PQntuples(rows) || (uint64_t)pg_get_int(rows, (int)i, 0) != from + i ||
+            tile_decode(pg_get_bytes(rows, (int)i, 1), TILE_WIDTH, hashes, NULL) != 0)
+            return fault_set(fault, FAULT_CONTENT_MISMATCH,
+                             "tile %" PRIu64 " of level %u of the ledger is missing", from + i,
+                             level);
+        folds[i] = tile_fold(hashes, TILE_HEIGHT);
+    }
+    memcpy(ret_hashes, folds, count * sizeof folds[0]);
+    return 0;
+}
+
+static int partial_read(struct pg *pg, unsigned level, uint64_t n, unsigned width,
+                        struct digest *ret_hashes, struct fault *fault)
+{
+    if (width == 0)
+        return 0;
+    return level == 0 ? leaves_read(pg, n * TILE_WIDTH, width, ret_hashes, fault)
+                      : folds_read(pg, level - 1, n * TILE_WIDTH, width, ret_hashes, fault);
+}
+
+int ledger_tile_read(struct pg *pg, const struct tile *tile, struct digest *ret_hashes,
+                     struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "ledger_tile_read", "SELECT hashes FROM ledger_tile WHERE level = $1 AND n = $2"};
+    if (tile->entries || tile->level >= TILE_LEVELS || tile->width < 1 ||
+        tile->width > TILE_WIDTH || tile->n > MERKLE_SIZE_MAX >> (TILE_HEIGHT * (tile->level + 1)))
+        return fault_set(fault, FAULT_NOT_FOUND, "the ledger has no such tile");
+    struct pg_params params = {0};
+    pg_int4(&params, (int32_t)tile->level);
+    pg_int8(&params, (int64_t)tile->n);
+    AUTO_PGRESULT PGresult *row = NULL;
+    if (pg_query(pg, NULL, &read, &params, &row, fault) != 0)
+        return -1;
+    if (PQntuples(row) == 0)
+        return partial_read(pg, tile->level, tile->n, tile->width, ret_hashes, fault);
+    struct digest hashes[TILE_WIDTH];
+    if (tile_decode(pg_get_bytes(row, 0, 0), TILE_WIDTH, hashes, NULL) != 0)
+        return fault_set(fault, FAULT_CONTENT_MISMATCH,
+                         "tile %" PRIu64 " of level %u of the ledger is not whole", tile->n,
+                         tile->level);
+    memcpy(ret_hashes, hashes, tile->width * sizeof hashes[0]);
+    return 0;
+}
+
+static int source_tile(void *context, const struct tile *tile, struct digest *ret_hashes,
+                       struct fault *fault)
+{
+    return ledger_tile_read(context, tile, ret_hashes, fault);
+}
+
+struct proof_source ledger_proof_source(struct pg *pg)
+{
+    return (struct proof_source){.tile = source_tile, .context = pg};
+}
+
+int ledger_edge_read(struct pg *pg, uint64_t size, struct tile_edge *ret_edge, struct fault *fault)
+{
+    if (size > MERKLE_SIZE_MAX)
+        return fault_set(fault, FAULT_INTERNAL, "ledger: no tree has %" PRIu64 " leaves", size);
+    AUTO_FREE struct tile_edge *edge = calloc(1, sizeof *edge);
+    if (edge == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    edge->size = size;
+    for (unsigned level = 0; level < TILE_LEVELS; level++)
+        if (partial_read(pg, level, tile_full(level, size), tile_edge_width(edge, level),
+                         edge->hashes[level], fault) != 0)
+            return -1;
+    memcpy(ret_edge, edge, sizeof *edge);
+    return 0;
+}
