@@ -28,7 +28,7 @@ struct setting {
 #define ALL (DAEMONS | COMMAND_MIGRATE | COMMAND_APIKEY)
 #define AT(member) offsetof(struct settings, member)
 
-static const struct setting table[] = {
+static const struct setting settings_table[] = {
     {"database", TEXT, AT(database), "", 0, 0, ALL,
      "libpq connection string, with this command's own role"},
     {"node", TEXT, AT(node), "sallyport", 0, 0, DAEMONS | COMMAND_APIKEY,
@@ -158,32 +158,32 @@ static int set_value(const struct setting *setting, const char *value, struct se
 /* NULL if this command has no such setting. */
 static const struct setting *find(enum command command, const char *name, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if ((table[i].commands & command) != 0 && strlen(table[i].name) == len &&
-            memcmp(table[i].name, name, len) == 0)
-            return &table[i];
+    for (size_t i = 0; i < ARRAY_LEN(settings_table); i++)
+        if ((settings_table[i].commands & command) != 0 && strlen(settings_table[i].name) == len &&
+            memcmp(settings_table[i].name, name, len) == 0)
+            return &settings_table[i];
     return NULL;
 }
 
 static int read_defaults(struct settings *settings, struct fault *fault)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (set_value(&table[i], table[i].fallback, settings, fault) != 0)
+    for (size_t i = 0; i < ARRAY_LEN(settings_table); i++)
+        if (set_value(&settings_table[i], settings_table[i].fallback, settings, fault) != 0)
             return -1;
     return 0;
 }
 
 static int read_environment(enum command command, struct settings *settings, struct fault *fault)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(settings_table); i++) {
         char name[NAME_MAX_LEN] = "SALLYPORT_";
         size_t len = strlen(name);
-        for (const char *c = table[i].name; *c != '\0' && len < sizeof name - 1; c++)
+        for (const char *c = settings_table[i].name; *c != '\0' && len < sizeof name - 1; c++)
             name[len++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         name[len] = '\0';
         const char *value = getenv(name);
-        if (value != NULL && (table[i].commands & command) != 0 &&
-            set_value(&table[i], value, settings, fault) != 0)
+        if (value != NULL && (settings_table[i].commands & command) != 0 &&
+            set_value(&settings_table[i], value, settings, fault) != 0)
             return -1;
     }
     return 0;
@@ -311,16 +311,16 @@ static bool is_secret(const struct setting *setting)
 
 void settings_print(enum command command, const struct settings *settings)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        const void *place = (const char *)settings + table[i].offset;
-        if ((table[i].commands & command) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(settings_table); i++) {
+        const void *place = (const char *)settings + settings_table[i].offset;
+        if ((settings_table[i].commands & command) == 0)
             continue;
-        (void)printf("%s = ", table[i].name);
-        if (is_secret(&table[i]))
+        (void)printf("%s = ", settings_table[i].name);
+        if (is_secret(&settings_table[i]))
             (void)printf("(not shown)\n");
-        else if (table[i].kind == TEXT)
+        else if (settings_table[i].kind == TEXT)
             (void)printf("%s\n", *(const char *const *)place);
-        else if (table[i].kind == NUMBER)
+        else if (settings_table[i].kind == NUMBER)
             (void)printf("%" PRId64 "\n", *(const int64_t *)place);
         else
             (void)printf("%s\n", *(const bool *)place ? "on" : "off");
@@ -329,8 +329,8 @@ void settings_print(enum command command, const struct settings *settings)
 
 void settings_help(enum command command)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        const struct setting *s = &table[i];
+    for (size_t i = 0; i < ARRAY_LEN(settings_table); i++) {
+        const struct setting *s = &settings_table[i];
         if ((s->commands & command) == 0)
             continue;
         (void)printf("  --%-20s %s", s->name, s->help);
