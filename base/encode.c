@@ -91,18 +91,11 @@ static int value_of(unsigned char c, bool url)
     return -1;
 }
 
-/* `text` without padding. */
-static int decode(struct buf *buf, const char *text, size_t len, bool url)
+/* Decodes `text` (without padding) into `out`; the number of bytes, or -1. */
+static ssize_t decode_into(uint8_t *out, const char *text, size_t len, bool url)
 {
-    size_t tail = len % 4;
-    if (tail == 1)
-        return -1;
-    size_t out_len = len / 4 * 3 + (tail == 0 ? 0 : tail - 1);
-    uint8_t *out = buf_reserve(buf, out_len);
-    if (out == NULL)
-        return -1;
     uint32_t bits = 0;
-    size_t n = 0;
+    ssize_t n = 0;
     for (size_t i = 0; i < len; i++) {
         int value = value_of((unsigned char)text[i], url);
         if (value < 0)
@@ -115,17 +108,32 @@ static int decode(struct buf *buf, const char *text, size_t len, bool url)
             bits = 0;
         }
     }
-    if (tail == 2) {
+    if (len % 4 == 2) {
         if ((bits & 15) != 0)
             return -1;
         out[n++] = (uint8_t)(bits >> 4);
-    } else if (tail == 3) {
+    } else if (len % 4 == 3) {
         if ((bits & 3) != 0)
             return -1;
         out[n++] = (uint8_t)(bits >> 10);
         out[n++] = (uint8_t)(bits >> 2);
     }
-    buf_commit(buf, n);
+    return n;
+}
+
+static int decode(struct buf *buf, const char *text, size_t len, bool url)
+{
+    size_t tail = len % 4;
+    if (tail == 1)
+        return -1;
+    uint8_t *out = buf_reserve(buf, len / 4 * 3 + (tail == 0 ? 0 : tail - 1));
+    ssize_t n = out == NULL ? -1 : decode_into(out, text, len, url);
+    if (n < 0) {
+        if (out != NULL)
+            buf->data[buf->len] = '\0'; /* what was written is forgotten */
+        return -1;
+    }
+    buf_commit(buf, (size_t)n);
     return 0;
 }
 
