@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes API keys beside the API: the first one has to come from somewhere. */
+#include "daemon/common.h"
 #include "daemon/roles.h"
 
 #include "base/clock.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/common.h"
 #include "daemon/roles.h"
 
 #include "base/log.h"
