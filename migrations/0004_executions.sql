@@ -44,7 +44,7 @@ CREATE TABLE sallyport.execution_active (
         autovacuum_vacuum_cost_delay = 0);
 COMMENT ON COLUMN sallyport.execution_active.token IS 'the exact compact JWS; the worker proves it again';
 CALL sallyport.isolate('sallyport.execution_active');
-GRANT SELECT, INSERT, DELETE, UPDATE (cancel_requested_at) ON sallyport.execution_active TO sallyport_api;
+GRANT SELECT, INSERT ON sallyport.execution_active TO sallyport_api;
 GRANT SELECT, DELETE, UPDATE (state, started_at, worker, started_event_id) ON sallyport.execution_active TO sallyport_worker;
 GRANT SELECT ON sallyport.execution_active TO sallyport_read;
 
@@ -74,7 +74,7 @@ CREATE TABLE sallyport.execution_queue (
         autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE sallyport.execution_queue IS 'the hot queue: claimed rows name their worker and a fencing token; a row goes when its execution ends';
 CALL sallyport.isolate('sallyport.execution_queue');
-GRANT SELECT, INSERT, DELETE ON sallyport.execution_queue TO sallyport_api;
+GRANT SELECT, INSERT ON sallyport.execution_queue TO sallyport_api;
 GRANT SELECT, DELETE, UPDATE (worker_id, fence) ON sallyport.execution_queue TO sallyport_worker;
 
 CREATE TABLE sallyport.execution (
@@ -113,8 +113,8 @@ COMMENT ON TABLE sallyport.execution IS 'history: one row an ended execution, in
 CREATE INDEX execution_tenant ON sallyport.execution (tenant_id, execution_id);
 CALL sallyport.isolate('sallyport.execution');
 CALL sallyport.append_only('sallyport.execution');
-GRANT SELECT, INSERT ON sallyport.execution TO sallyport_api, sallyport_worker;
-GRANT SELECT ON sallyport.execution TO sallyport_read;
+GRANT SELECT ON sallyport.execution TO sallyport_api, sallyport_read;
+GRANT SELECT, INSERT ON sallyport.execution TO sallyport_worker;
 
 CREATE TABLE sallyport.execution_output (
     execution_id uuid NOT NULL,

@@ -21,7 +21,8 @@ CREATE POLICY read ON sallyport.event FOR SELECT TO sallyport_api, sallyport_rea
     USING (tenant_id = ANY (sallyport.tenants()));
 -- Who may say what.
 CREATE POLICY api_writes ON sallyport.event FOR INSERT TO sallyport_api
-    WITH CHECK (tenant_id = ANY (sallyport.tenants()) AND type <> 'io.sallyport.execution.started.v1');
+    WITH CHECK (tenant_id = ANY (sallyport.tenants()) AND
+                type NOT IN ('io.sallyport.execution.started.v1', 'io.sallyport.execution.finished.v1'));
 CREATE POLICY worker_writes ON sallyport.event FOR INSERT TO sallyport_worker
     WITH CHECK (type IN ('io.sallyport.execution.started.v1', 'io.sallyport.execution.finished.v1'));
 CREATE POLICY owner ON sallyport.event TO sallyport_owner USING (true) WITH CHECK (true);
