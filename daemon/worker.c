@@ -2,41 +2,16 @@
 #include "daemon/common.h"
 #include "daemon/roles.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "runner/worker.h"
 #include "server/ops.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
 
 static int ready(void *context, struct fault *fault)
 {
     return worker_ready(context, fault);
 }
 
-/* One worker a state folder: its start sweeps what it finds there. */
-static int lock_state(const char *folder, int *ret_fd, struct fault *fault)
-{
-    AUTO_FREE char *path = NULL;
-    if (dir_make(folder, 0700, fault) != 0)
-        return -1;
-    if (asprintf(&path, "%s/lock", folder) < 0) {
-        path = NULL;
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    }
-    AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fault_errno(fault, "cannot open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK
-                   ? fault_set(fault, FAULT_STATE_CONFLICT, "another worker uses %s", folder)
-                   : fault_errno(fault, "cannot lock %s", path);
-    *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
+/* First of all: the sandbox locks the state folder, whose leftovers it and the others sweep. */
 static int open_sandbox(const struct settings *settings, struct sandbox **ret_sandbox,
                         struct fault *fault)
 {
@@ -130,13 +105,10 @@ static int run_with(const struct settings *settings, struct sandbox *sandbox, st
 int run_worker(const struct settings *settings, int stop_fd)
 {
     struct fault fault;
-    AUTO_CLOSE int lock_fd = -1;
     AUTO_SANDBOX struct sandbox *sandbox = NULL;
     AUTO_CACHE struct cache *cache = NULL;
     AUTO_FREE char *cache_dir = NULL;
     AUTO_FREE char *inputs_dir = NULL;
-    if (lock_state(settings->state_dir, &lock_fd, &fault) != 0)
-        return failed("worker", &fault);
     if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0 ||
         asprintf(&inputs_dir, "%s/inputs", settings->state_dir) < 0)
         return 1;

@@ -46,18 +46,16 @@ enum answer handle_whoami(struct request *request)
 
 static int read_roles(const json_t *array, unsigned *ret_roles, struct fault *fault)
 {
-    unsigned roles = 0;
+    AUTO_BUF struct buf names = BUF(256);
     size_t i;
     json_t *item;
-    json_array_foreach(array, i, item)
-    {
-        unsigned role;
-        if (!json_is_string(item) || role_parse(json_string_value(item), &role) != 0)
-            return fault_set(fault, FAULT_MALFORMED_REQUEST, "roles[%zu]: there is no such role",
-                             i);
-        roles |= role;
-    }
-    *ret_roles = roles;
+    json_array_foreach(array, i, item) buf_printf(
+        &names, "%s%s", i == 0 ? "" : ",", json_is_string(item) ? json_string_value(item) : "?");
+    if (buf_failed(&names) || role_set_parse(buf_text(&names), ret_roles) != 0)
+        return fault_set(
+            fault, FAULT_MALFORMED_REQUEST,
+            "roles: expected different names of viewer, submitter, publisher, approver, "
+            "auditor, admin");
     return 0;
 }
 
