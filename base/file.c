@@ -59,6 +59,29 @@ int file_read(const char *path, struct buf *buf, struct fault *fault)
     return fd < 0 ? -1 : read_all(fd, path, buf, fault);
 }
 
+static bool guarded(const struct stat *stat)
+{
+    return (stat->st_uid == 0 || stat->st_uid == geteuid()) && (stat->st_mode & 022) == 0;
+}
+
+int file_read_guarded(const char *path, struct buf *buf, struct fault *fault)
+{
+    struct stat file, folder;
+    AUTO_CLOSE int fd = open_regular(path, &file, fault);
+    if (fd < 0)
+        return -1;
+    AUTO_FREE char *real = realpath(path, NULL);
+    char *slash = real == NULL ? NULL : strrchr(real, '/');
+    if (slash == NULL)
+        return fault_errno(fault, "cannot resolve %s", path);
+    slash[slash == real ? 1 : 0] = '\0';
+    if (stat(real, &folder) != 0)
+        return fault_errno(fault, "cannot look at %s", real);
+    if (!guarded(&file) || !guarded(&folder))
+        return fault_set(fault, FAULT_INTERNAL, "%s: others can change it, or its folder", path);
+    return read_all(fd, path, buf, fault);
+}
+
 int file_read_secret(const char *path, struct buf *buf, struct fault *fault)
 {
     struct stat stat;

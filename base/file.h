@@ -14,6 +14,10 @@ int file_read(const char *path, struct buf *buf, struct fault *fault) MUST_CHECK
  * root) can read or write. */
 int file_read_secret(const char *path, struct buf *buf, struct fault *fault) MUST_CHECK;
 
+/* file_read() of what decides about trust: refuses a file, or a folder it lies in, that others than
+ * root or this process's user can change. */
+int file_read_guarded(const char *path, struct buf *buf, struct fault *fault) MUST_CHECK;
+
 /* Replaces path durably: temporary file beside it, fsync, rename, fsync of the folder. */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode,
                  struct fault *fault) MUST_CHECK;

@@ -88,6 +88,9 @@ static const struct setting settings_table[] = {
      "most CPU of an execution; 100 is one CPU"},
     {"tmp-max-mib", NUMBER, AT(tmp_max_mib), "1024", 1, 1048576, COMMAND_WORKER,
      "largest /tmp of an execution"},
+    {"pinned-keys", TEXT, AT(pinned_keys), "", 0, 0, COMMAND_WORKER,
+     "file of the asymmetric keys this worker trusts, whatever the database says; empty: the "
+     "database's"},
     {"runsc", TEXT, AT(runsc), "/usr/bin/runsc", 0, 0, COMMAND_WORKER, "gVisor's runtime"},
     {"runsc-platform", TEXT, AT(runsc_platform), "ptrace", 0, 0, COMMAND_WORKER,
      "gVisor platform: ptrace, or what the installed runsc offers"},

@@ -2,6 +2,7 @@
 #include "daemon/common.h"
 #include "daemon/roles.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "runner/worker.h"
 #include "server/ops.h"
@@ -37,6 +38,19 @@ static int open_cache(const struct settings *settings, const char *folder, struc
     if (settings->unpack[0] != '\0')
         config.unpack.program = settings->unpack;
     return cache_open(&config, ret_cache, fault);
+}
+
+/* A file that others can change would pin nothing. */
+static int read_pins(const struct settings *settings, struct pins **ret_pins, struct fault *fault)
+{
+    AUTO_BUF struct buf text = BUF(PINS_FILE_MAX);
+    if (settings->pinned_keys[0] == '\0')
+        return 0;
+    if (file_read_guarded(settings->pinned_keys, &text, fault) != 0 ||
+        pins_parse(buf_span(&text), ret_pins, fault) != 0)
+        return -1;
+    log_info("asymmetric keys are pinned", "{s:I}", "count", (json_int_t)pins_count(*ret_pins));
+    return 0;
 }
 
 static struct worker_limits limits_of(const struct settings *settings)
@@ -76,7 +90,8 @@ static int serve(const struct settings *settings, const struct worker_config *co
 }
 
 static int run_with(const struct settings *settings, struct sandbox *sandbox, struct cache *cache,
-                    const char *inputs_dir, int stop_fd, struct fault *fault)
+                    const struct pins *pins, const char *inputs_dir, int stop_fd,
+                    struct fault *fault)
 {
     struct master_key master_key;
     bool has_master_key;
@@ -90,6 +105,7 @@ static int run_with(const struct settings *settings, struct sandbox *sandbox, st
         .input_max = settings->input_max_mib << 20,
         .sandbox = sandbox,
         .cache = cache,
+        .pins = pins,
         .limits = limits_of(settings),
     };
     if (read_master_key(settings, &master_key, &has_master_key, fault) != 0 ||
@@ -107,6 +123,7 @@ int run_worker(const struct settings *settings, int stop_fd)
     struct fault fault;
     AUTO_SANDBOX struct sandbox *sandbox = NULL;
     AUTO_CACHE struct cache *cache = NULL;
+    AUTO_PINS struct pins *pins = NULL;
     AUTO_FREE char *cache_dir = NULL;
     AUTO_FREE char *inputs_dir = NULL;
     if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0 ||
@@ -116,5 +133,7 @@ int run_worker(const struct settings *settings, int stop_fd)
         return failed("sandbox", &fault);
     if (open_cache(settings, cache_dir, &cache, &fault) != 0)
         return failed("cache", &fault);
-    return run_with(settings, sandbox, cache, inputs_dir, stop_fd, &fault);
+    if (read_pins(settings, &pins, &fault) != 0)
+        return failed("pinned keys", &fault);
+    return run_with(settings, sandbox, cache, pins, inputs_dir, stop_fd, &fault);
 }

@@ -22,6 +22,7 @@ enum answer handle_input_head(struct request *request);
 
 /* keys and callers */
 enum answer handle_key_add(struct request *request);
+enum answer handle_key_revoke(struct request *request);
 enum answer handle_key_list(struct request *request);
 enum answer handle_api_key_create(struct request *request);
 enum answer handle_api_key_list(struct request *request);

@@ -48,10 +48,9 @@ static int read_offer(const json_t *body, struct offer *ret_offer, struct fault 
         read_time("not_before", offer.not_before, &offer.not_before_ms, fault) != 0 ||
         read_time("not_after", offer.not_after, &offer.not_after_ms, fault) != 0)
         return -1;
-    for (const char *c = offer.kid; *c != '\0'; c++)
-        if (*c <= ' ' || *c > '~')
-            return fault_set(fault, FAULT_KEY_INVALID,
-                             "kid: expected 1 to %d printable ASCII characters", TOKEN_KID_MAX);
+    if (!token_kid_valid(offer.kid))
+        return fault_set(fault, FAULT_KEY_INVALID,
+                         "kid: expected 1 to %d printable ASCII characters", TOKEN_KID_MAX);
     if (jws_alg_parse(offer.alg_name, &offer.alg) != 0)
         return fault_set(fault, FAULT_KEY_INVALID, "alg: not an algorithm served here");
     if ((offer.pem != NULL) + (offer.jwk != NULL) + (offer.secret != NULL) != 1)
@@ -156,6 +155,41 @@ enum answer handle_key_add(struct request *request)
         keys_add(pg_of(request), caller_of(request)->tenant_id, &record, event, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_json(request, 201, key_json(&record));
+}
+
+static int build_revoked(const struct request *request, const char *kid, struct event **ret_event,
+                         struct fault *fault)
+{
+    AUTO_JSON json_t *data =
+        json_pack("{s:s, s:s}", "kid", kid, "principal", caller_of(request)->principal);
+    struct event_head head = {.id = uuid_v7(),
+                              .type = EVENT_KEY_REVOKED,
+                              .node = gateway_of(request)->config.node,
+                              .subject = kid,
+                              .tenant_id = caller_of(request)->tenant_id,
+                              .traceparent = request_traceparent(request),
+                              .time_ms = clock_wall_ms()};
+    if (data == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return event_build(&head, data, ret_event, fault);
+}
+
+enum answer handle_key_revoke(struct request *request)
+{
+    const char *tenant = caller_of(request)->tenant_id;
+    const char *kid = request_path_value(request, "kid");
+    struct fault fault;
+    AUTO_EVENT struct event *event = NULL;
+    if (request_check_query(request, NULL, NULL, &fault) != 0)
+        return reply_fault(request, &fault);
+    if (kid == NULL || !token_kid_valid(kid)) {
+        (void)fault_set(&fault, FAULT_NOT_FOUND, "no such key");
+        return reply_fault(request, &fault);
+    }
+    if (build_revoked(request, kid, &event, &fault) != 0 ||
+        keys_revoke(pg_of(request), tenant, kid, event, &fault) != 0)
+        return reply_fault(request, &fault);
+    return reply_empty(request, 204);
 }
 
 static int append_key(void *context, const struct key_record *record)

@@ -32,6 +32,7 @@ const struct route routes[] = {
 
     {HTTP_POST, "/v1/keys", ROLE_ADMIN, JSON_BODY, handle_key_add},
     {HTTP_GET, "/v1/keys", ROLE_ADMIN, NO_BODY, handle_key_list},
+    {HTTP_POST, "/v1/keys/{kid}/revocation", ROLE_ADMIN, NO_BODY, handle_key_revoke},
     {HTTP_POST, "/v1/api-keys", ROLE_ADMIN, JSON_BODY, handle_api_key_create},
     {HTTP_GET, "/v1/api-keys", ROLE_ADMIN, NO_BODY, handle_api_key_list},
     {HTTP_DELETE, "/v1/api-keys/{id}", ROLE_ADMIN, NO_BODY, handle_api_key_revoke},

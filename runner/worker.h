@@ -9,6 +9,7 @@
 #include "runner/sandbox.h"
 #include "storage/pg.h"
 #include "trust/manifest.h"
+#include "trust/pins.h"
 #include "trust/verify.h"
 #include "trust/wrap.h"
 
@@ -37,6 +38,7 @@ struct worker_config {
     struct sandbox *sandbox;
     struct cache *cache;
     const struct master_key *master_key; /* NULL: HMAC manifests are refused here */
+    const struct pins *pins;             /* NULL: asymmetric keys are the database's */
     struct verify_policy verify;
     struct worker_limits limits;
 };

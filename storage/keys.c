@@ -2,6 +2,7 @@
 #include "storage/keys.h"
 
 #include "storage/events.h"
+#include "storage/locks.h"
 
 void key_record_free(struct key_record *record)
 {
@@ -64,6 +65,34 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
     if (pg_step(tx, &insert, &params, NULL, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
+}
+
+int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const struct event *event,
+                struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "keys_revoke", "UPDATE verification_key SET revoked_at = now()"
+                       " WHERE tenant_id = $1 AND kid = $2 AND revoked_at IS NULL"};
+    static const struct pg_statement exists = {
+        "keys_exists", "SELECT 1 FROM verification_key WHERE tenant_id = $1 AND kid = $2"};
+    const char *tenants[] = {tenant, NULL};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_text(&params, kid);
+    AUTO_PGRESULT PGresult *updated = NULL;
+    AUTO_PGRESULT PGresult *found = NULL;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, tenants);
+    if (lock_exclude(tx, lock_of_key(tenant, kid), fault) != 0 ||
+        pg_step(tx, &update, &params, &updated, fault) != 0)
+        return -1;
+    if (pg_affected(updated) == 1)
+        return events_commit(tx, &event, 1, fault);
+    if (pg_step(tx, &exists, &params, &found, fault) != 0)
+        return -1;
+    return PQntuples(found) == 0
+               ? fault_set(fault, FAULT_NOT_FOUND, "no such key")
+               : fault_set(fault, FAULT_STATE_CONFLICT, "the key is revoked already");
 }
 
 int keys_list(struct pg *pg, const char *tenant, keys_each *each, void *context,
