@@ -36,7 +36,8 @@ static int ensure_tenant(struct pg *pg, const struct settings *settings, struct 
     if (build(settings, EVENT_TENANT_CREATED, settings->tenant,
               json_pack("{s:s}", "tenant_id", settings->tenant), &event, fault) != 0)
         return -1;
-    return tenants_create(pg, settings->tenant, event, fault);
+    struct tenant_policy policy = {.allow_hmac = -1};
+    return tenants_create(pg, settings->tenant, &policy, event, fault);
 }
 
 static int read_wishes(const struct settings *settings, struct api_key *key, struct fault *fault)

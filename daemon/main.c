@@ -43,6 +43,7 @@ static const struct {
 } commands[] = {
     {"migrate", COMMAND_MIGRATE, "applies the database migrations; as the database's owner"},
     {"apikey", COMMAND_APIKEY, "makes an API key, also the first one; as the database's owner"},
+    {"tenant", COMMAND_TENANT, "makes a tenant, or changes its policy; as the database's owner"},
     {"api", COMMAND_API, "serves the REST API"},
     {"worker", COMMAND_WORKER, "runs executions in sandboxes"},
     {"ledger", COMMAND_LEDGER, "orders events and signs checkpoints"},
@@ -64,6 +65,8 @@ static int run(enum command command, const struct settings *settings)
         return run_migrate(settings);
     case COMMAND_APIKEY:
         return run_apikey(settings);
+    case COMMAND_TENANT:
+        return run_tenant(settings);
     case COMMAND_API:
         return run_api(settings, stop_event_fd);
     case COMMAND_WORKER:

@@ -25,13 +25,13 @@ struct setting {
 };
 
 #define DAEMONS (COMMAND_API | COMMAND_WORKER | COMMAND_LEDGER)
-#define ALL (DAEMONS | COMMAND_MIGRATE | COMMAND_APIKEY)
+#define ALL (DAEMONS | COMMAND_MIGRATE | COMMAND_APIKEY | COMMAND_TENANT)
 #define AT(member) offsetof(struct settings, member)
 
 static const struct setting settings_table[] = {
     {"database", TEXT, AT(database), "", 0, 0, ALL,
      "libpq connection string, with this command's own role"},
-    {"node", TEXT, AT(node), "sallyport", 0, 0, DAEMONS | COMMAND_APIKEY,
+    {"node", TEXT, AT(node), "sallyport", 0, 0, DAEMONS | COMMAND_APIKEY | COMMAND_TENANT,
      "name of this host; events carry it as their source"},
     {"listen", TEXT, AT(listen), "127.0.0.1:8080", 0, 0, COMMAND_API,
      "address and port of the REST API"},
@@ -110,12 +110,17 @@ static const struct setting settings_table[] = {
      "the log's name (C2SP origin)"},
     {"ledger-init", SWITCH, AT(ledger_init), "off", 0, 0, COMMAND_LEDGER,
      "begin the signer's state: once, for a new log"},
-    {"tenant", TEXT, AT(tenant), "", 0, 0, COMMAND_APIKEY, "tenant of the new API key"},
+    {"tenant", TEXT, AT(tenant), "", 0, 0, COMMAND_APIKEY | COMMAND_TENANT, "which tenant"},
     {"create-tenant", SWITCH, AT(create_tenant), "off", 0, 0, COMMAND_APIKEY,
      "make the tenant where it does not exist"},
     {"principal", TEXT, AT(principal), "", 0, 0, COMMAND_APIKEY, "who will hold the key"},
     {"roles", TEXT, AT(roles), "", 0, 0, COMMAND_APIKEY,
      "comma-separated: viewer, submitter, publisher, approver, auditor, admin"},
+    {"quorum", NUMBER, AT(quorum), "0", 0, 16, COMMAND_TENANT,
+     "how many different principals must approve an artifact; 0: as it is, 2 for a new tenant"},
+    {"allow-hmac", TEXT, AT(allow_hmac), "", 0, 0, COMMAND_TENANT,
+     "whether manifests may be signed with a shared secret, on or off; empty: as it is, on for a "
+     "new tenant"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

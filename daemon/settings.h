@@ -17,7 +17,8 @@ enum command {
     COMMAND_APIKEY = 1 << 1,
     COMMAND_API = 1 << 2,
     COMMAND_WORKER = 1 << 3,
-    COMMAND_LEDGER = 1 << 4
+    COMMAND_LEDGER = 1 << 4,
+    COMMAND_TENANT = 1 << 5
 };
 
 struct settings {
@@ -46,6 +47,9 @@ struct settings {
     /* apikey */
     const char *tenant, *principal, *roles;
     bool create_tenant;
+    /* tenant */
+    int64_t quorum;
+    const char *allow_hmac;
 };
 
 /* Reads them all for a command; the texts live as long as the process (argv, environment, and a

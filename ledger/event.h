@@ -23,7 +23,8 @@
     X(EVENT_KEY_REVOKED, "key.revoked.v1")                                                         \
     X(EVENT_APIKEY_CREATED, "apikey.created.v1")                                                   \
     X(EVENT_APIKEY_REVOKED, "apikey.revoked.v1")                                                   \
-    X(EVENT_TENANT_CREATED, "tenant.created.v1")
+    X(EVENT_TENANT_CREATED, "tenant.created.v1")                                                   \
+    X(EVENT_TENANT_CHANGED, "tenant.changed.v1")
 
 enum event_type {
 #define EVENT_TYPE_ENUM(name, wire) name,

@@ -34,19 +34,26 @@ void ledger_batch_cleanup(struct ledger_batch **batch)
 }
 
 /*
- * A batch holds the lock on the lease row until it commits, so that nobody takes over in between.
- * A leader that is stopped in mid-batch must not hold up a take-over for ever: its transaction
- * ends after the lease's duration. Sequential scans are off because the plan that is right for an
- * empty event_pending sorts all of a full one at every batch, and a table that fills and empties
- * all the time has no statistics that are worth anything. What cannot but scan (the lease row) then
- * looks expensive enough to be compiled, 90 ms each time: so no JIT either.
+ * A batch holds the lock on the lease row until it commits, so that nobody takes over in between;
+ * that a leader stopped in mid-batch does not hold up a take-over for ever, its transaction ends
+ * after the lease's duration.
+ *
+ * What is signed must outlive a crash of the server: a commit is waited for, whatever the server's
+ * default.
+ *
+ * No sequential scans, because the plan that is right for an empty event_pending sorts all of a
+ * full one at every batch, and a table that fills and empties all the time has no statistics that
+ * are worth anything. What cannot but scan (the lease row) then looks expensive enough to be
+ * compiled, 90 ms each time: so no JIT either.
  */
 int ledger_session_begin(struct pg *pg, const struct ledger_lease *lease, struct fault *fault)
 {
-    char sql[128];
+    char sql[512];
     (void)snprintf(sql, sizeof sql,
-                   "SET enable_seqscan = off; SET jit = off; "
-                   "SET idle_in_transaction_session_timeout = %d",
+                   "SET idle_in_transaction_session_timeout = %d; "
+                   "SELECT set_config('synchronous_commit', 'on', false) "
+                   "WHERE current_setting('synchronous_commit') = 'off'; "
+                   "SET enable_seqscan = off; SET jit = off",
                    lease->duration_ms);
     return pg_execute(pg, sql, fault);
 }

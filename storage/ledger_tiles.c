@@ -62,7 +62,8 @@ int ledger_tile_read(struct pg *pg, const struct tile *tile, struct digest *ret_
     static const struct pg_statement read = {
         "ledger_tile_read", "SELECT hashes FROM ledger_tile WHERE level = $1 AND n = $2"};
     if (tile->entries || tile->level >= TILE_LEVELS || tile->width < 1 ||
-        tile->width > TILE_WIDTH || tile->n > MERKLE_SIZE_MAX >> (TILE_HEIGHT * (tile->level + 1)))
+        tile->width > TILE_WIDTH ||
+        tile->n > MERKLE_SIZE_MAX >> (TILE_HEIGHT * tile->level) >> TILE_HEIGHT)
         return fault_set(fault, FAULT_NOT_FOUND, "the ledger has no such tile");
     struct pg_params params = {0};
     pg_int4(&params, (int32_t)tile->level);

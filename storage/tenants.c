@@ -4,18 +4,54 @@
 #include "storage/events.h"
 #include "storage/locks.h"
 
-int tenants_create(struct pg *pg, const char *tenant, const struct event *event,
-                   struct fault *fault)
+static void policy_params(struct pg_params *params, const char *tenant,
+                          const struct tenant_policy *policy)
 {
-    static const struct pg_statement insert = {"tenants_create",
-                                               "INSERT INTO tenant (tenant_id) VALUES ($1)"};
+    pg_text(params, tenant);
+    if (policy->quorum > 0)
+        pg_int4(params, policy->quorum);
+    else
+        pg_int4_null(params);
+    if (policy->allow_hmac >= 0)
+        pg_int4(params, policy->allow_hmac);
+    else
+        pg_int4_null(params);
+}
+
+int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
+                   const struct event *event, struct fault *fault)
+{
+    static const struct pg_statement insert = {
+        "tenants_create", "INSERT INTO tenant (tenant_id, quorum, allow_hmac)"
+                          " VALUES ($1, coalesce($2, 2), coalesce($3, 1) = 1)"};
     const char *tenants[] = {tenant, NULL};
     struct pg_params params = {0};
-    pg_text(&params, tenant);
+    policy_params(&params, tenant, policy);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0)
         return -1;
+    return events_commit(tx, &event, 1, fault);
+}
+
+int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
+                   const struct event *event, struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "tenants_change",
+        "UPDATE tenant SET quorum = coalesce($2, quorum),"
+        " allow_hmac = CASE WHEN $3::integer IS NULL THEN allow_hmac ELSE $3 = 1 END"
+        " WHERE tenant_id = $1"};
+    const char *tenants[] = {tenant, NULL};
+    struct pg_params params = {0};
+    policy_params(&params, tenant, policy);
+    AUTO_PGRESULT PGresult *result = NULL;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, tenants);
+    if (pg_step(tx, &update, &params, &result, fault) != 0)
+        return -1;
+    if (pg_affected(result) != 1)
+        return fault_set(fault, FAULT_NOT_FOUND, "no such tenant");
     return events_commit(tx, &event, 1, fault);
 }
 

@@ -6,9 +6,18 @@
 #include "storage/pg.h"
 #include "trust/caller.h"
 
-/* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role. */
-int tenants_create(struct pg *pg, const char *tenant, const struct event *event,
-                   struct fault *fault) MUST_CHECK;
+struct tenant_policy {
+    int quorum;     /* different approvers an artifact needs; 0: as it is, or the default */
+    int allow_hmac; /* 0 or 1; -1: as it is, or the default */
+};
+
+/* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role, as
+ * the next. */
+int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
+                   const struct event *event, struct fault *fault) MUST_CHECK;
+/* Changes what the policy names, with its event. FAULT_NOT_FOUND. */
+int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
+                   const struct event *event, struct fault *fault) MUST_CHECK;
 /* 0 or FAULT_NOT_FOUND. */
 int tenants_exist(struct pg *pg, const char *tenant, struct fault *fault) MUST_CHECK;
 

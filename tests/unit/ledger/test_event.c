@@ -116,7 +116,8 @@ static void types_have_the_wire_names(void **state)
         "io.sallyport.artifact.ingested.v1",  "io.sallyport.artifact.approved.v1",
         "io.sallyport.artifact.revoked.v1",   "io.sallyport.key.added.v1",
         "io.sallyport.key.revoked.v1",        "io.sallyport.apikey.created.v1",
-        "io.sallyport.apikey.revoked.v1",     "io.sallyport.tenant.created.v1"};
+        "io.sallyport.apikey.revoked.v1",     "io.sallyport.tenant.created.v1",
+        "io.sallyport.tenant.changed.v1"};
     assert_int_equal(ARRAY_LEN(names), EVENT_TYPE_COUNT);
     for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
         enum event_type type = EVENT_TYPE_COUNT;

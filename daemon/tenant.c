@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes a tenant, or changes what it asks of its artifacts and manifests. */
+#include "daemon/common.h"
+#include "daemon/roles.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "storage/migrate.h"
+#include "storage/tenants.h"
+#include "trust/caller.h"
+
+#include <string.h>
+
+static int read_wishes(const struct settings *settings, struct tenant_policy *ret_policy,
+                       struct fault *fault)
+{
+    struct tenant_policy policy = {.quorum = (int)settings->quorum, .allow_hmac = -1};
+    if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
+    if (strcmp(settings->allow_hmac, "on") == 0 || strcmp(settings->allow_hmac, "off") == 0)
+        policy.allow_hmac = strcmp(settings->allow_hmac, "on") == 0;
+    else if (settings->allow_hmac[0] != '\0')
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "allow-hmac: expected on or off");
+    *ret_policy = policy;
+    return 0;
+}
+
+static int build(const struct settings *settings, enum event_type type,
+                 const struct tenant_policy *policy, struct event **ret_event, struct fault *fault)
+{
+    AUTO_JSON json_t *data = json_pack("{s:s}", "tenant_id", settings->tenant);
+    struct event_head head = {.id = uuid_v7(),
+                              .type = type,
+                              .node = settings->node,
+                              .subject = settings->tenant,
+                              .tenant_id = settings->tenant,
+                              .time_ms = clock_wall_ms()};
+    if (data == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    if (policy->quorum > 0)
+        (void)json_object_set_new(data, "quorum", json_integer(policy->quorum));
+    if (policy->allow_hmac >= 0)
+        (void)json_object_set_new(data, "allow_hmac", json_boolean(policy->allow_hmac));
+    return event_build(&head, data, ret_event, fault);
+}
+
+static int apply(struct pg *pg, const struct settings *settings, struct fault *fault)
+{
+    struct tenant_policy policy;
+    struct fault missing;
+    AUTO_EVENT struct event *created = NULL;
+    AUTO_EVENT struct event *changed = NULL;
+    if (read_wishes(settings, &policy, fault) != 0 ||
+        build(settings, EVENT_TENANT_CREATED, &policy, &created, fault) != 0 ||
+        build(settings, EVENT_TENANT_CHANGED, &policy, &changed, fault) != 0)
+        return -1;
+    if (tenants_exist(pg, settings->tenant, &missing) == 0)
+        return tenants_change(pg, settings->tenant, &policy, changed, fault);
+    if (missing.code != FAULT_NOT_FOUND) {
+        *fault = missing;
+        return -1;
+    }
+    return tenants_create(pg, settings->tenant, &policy, created, fault);
+}
+
+int run_tenant(const struct settings *settings)
+{
+    struct fault fault;
+    AUTO_PG struct pg *pg = NULL;
+    if (pg_open(settings->database, "tenant", &pg, &fault) != 0 || migrate_check(pg, &fault) != 0 ||
+        apply(pg, settings, &fault) != 0)
+        return failed("tenant", &fault);
+    log_info("the tenant is as asked", "{s:s}", "tenant", settings->tenant);
+    return 0;
+}
