@@ -14,8 +14,6 @@
 #include <string.h>
 
 #define KEY_MAX 4096
-#define BATCH_MAX 1024
-#define SIGN_EVERY_MS 200
 
 static int ready(void *context, struct fault *fault)
 {
@@ -85,13 +83,29 @@ static int prepare(const struct settings *settings, struct fault *fault)
     return publish_key(settings, fault);
 }
 
+static int serve(const struct settings *settings, struct sequencer *sequencer,
+                 struct metrics *metrics, int stop_fd)
+{
+    struct fault fault;
+    struct http *ops = NULL;
+    struct ops_config config = {.listen = settings->ops_listen,
+                                .role = "ledger",
+                                .metrics = metrics,
+                                .ready = ready,
+                                .context = sequencer};
+    if (ops_start(&config, &ops, &fault) != 0)
+        return failed("operations listener", &fault);
+    log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
+    sequencer_run(sequencer, stop_fd);
+    http_stop(ops);
+    return 0;
+}
+
 int run_ledger(const struct settings *settings, int stop_fd)
 {
     struct fault fault;
     AUTO_SEQUENCER struct sequencer *sequencer = NULL;
     AUTO_FREE char *state_file = NULL;
-    struct http *ops = NULL;
-    struct metrics *metrics = metrics_new();
     if (asprintf(&state_file, "%s/signed", settings->state_dir) < 0)
         return 1;
     struct sequencer_config config = {.conninfo = settings->database,
@@ -101,20 +115,12 @@ int run_ledger(const struct settings *settings, int stop_fd)
                                       .state_file = state_file,
                                       .init = settings->ledger_init,
                                       .lease_ms = (int)settings->lease_ms,
-                                      .batch_max = BATCH_MAX,
-                                      .sign_every_ms = SIGN_EVERY_MS};
+                                      .batch_max = SEQUENCER_BATCH_MAX,
+                                      .sign_every_ms = SEQUENCER_SIGN_EVERY_MS};
     if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0)
         return failed("ledger", &fault);
-    struct ops_config ops_config = {.listen = settings->ops_listen,
-                                    .role = "ledger",
-                                    .metrics = metrics,
-                                    .ready = ready,
-                                    .context = sequencer};
-    if (ops_start(&ops_config, &ops, &fault) != 0)
-        return failed("operations listener", &fault);
-    log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
-    sequencer_run(sequencer, stop_fd);
-    http_stop(ops);
+    struct metrics *metrics = metrics_new();
+    int status = serve(settings, sequencer, metrics, stop_fd);
     metrics_free(metrics);
-    return 0;
+    return status;
 }

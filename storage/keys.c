@@ -48,7 +48,8 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
 {
     static const struct pg_statement insert = {
         "keys_add", "INSERT INTO verification_key (tenant_id, kid, alg, public_pem, wrapped_secret,"
-                    " not_before, not_after, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+                    " not_before, not_after, created_by, created_at)"
+                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
     const char *tenants[] = {tenant, NULL};
     bool hmac = jws_alg_is_hmac(record->alg);
     struct pg_params params = {0};
@@ -60,6 +61,7 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
     pg_time(&params, record->not_before_ms);
     pg_time(&params, record->not_after_ms);
     pg_text(&params, record->created_by);
+    pg_time(&params, record->created_ms);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0)
