@@ -153,6 +153,7 @@ static const struct command commands[] = {
     {"key gen", "", 0, 0, "make a key pair, or an HMAC secret", OPTIONS(key_gen_options), key_gen},
     {"key add", "[FILE]", 0, 1, "have the tenant trust a key", OPTIONS(key_add_options), key_add},
     {"key list", "", 0, 0, "the keys the tenant trusts", NO_OPTIONS, key_list},
+    {"key revoke", "KID", 1, 1, "end the tenant's trust in a key", NO_OPTIONS, key_revoke},
     {"sign", "", 0, 0, "write and sign a manifest; the token goes to stdout", OPTIONS(sign_options),
      sign_run},
     {"jws verify", "", 0, 0, "prove a token from stdin; its payload goes to stdout",

@@ -65,6 +65,7 @@ command_run ledger_checkpoint;
 command_run apikey_create;
 command_run apikey_list;
 command_run apikey_revoke;
+command_run key_revoke;
 command_run whoami_run;
 command_run workers_run;
 command_run version_run;

@@ -125,3 +125,19 @@ int key_list(struct client *client, const struct args *args, struct fault *fault
     buf_puts(&path, "/v1/keys");
     return client_list(client, args, &path, 0, key_columns, ARRAY_LEN(key_columns), fault);
 }
+
+int key_revoke(struct client *client, const struct args *args, struct fault *fault)
+{
+    AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
+    AUTO_HTTP_ANSWER struct http_answer answer = {0};
+    buf_puts(&path, "/v1/keys/");
+    query_escape(&path, args->operands[0]);
+    buf_puts(&path, "/revocation");
+    if (buf_failed(&path))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "expected a kid");
+    struct http_request request = {.method = "POST", .path = buf_text(&path)};
+    if (client_call(client, &request, &answer, fault) != 0)
+        return -1;
+    output_note("revoked %s", args->operands[0]);
+    return 0;
+}
