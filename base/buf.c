@@ -7,7 +7,8 @@
 /* Room for `more` bytes and a NUL. */
 static bool buf_grow(struct buf *buf, size_t more)
 {
-    if (buf->failed || more > buf->max || buf->len > buf->max - more) {
+    size_t max = buf->max < SIZE_MAX ? buf->max : SIZE_MAX - 1; /* the NUL has to be counted */
+    if (buf->failed || more > max || buf->len > max - more) {
         buf->failed = true;
         return false;
     }
@@ -17,8 +18,8 @@ static bool buf_grow(struct buf *buf, size_t more)
     size_t cap = buf->cap < 64 ? 64 : buf->cap;
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
-    if (cap > buf->max + 1)
-        cap = buf->max + 1;
+    if (cap > max + 1)
+        cap = max + 1;
     uint8_t *data = realloc(buf->data, cap);
     if (data == NULL) {
         buf->failed = true;

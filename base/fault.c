@@ -78,22 +78,21 @@ static void fault_format(struct fault *fault, enum fault_code code, const char *
     detail_clean(fault->detail);
 }
 
-int fault_set(struct fault *fault, enum fault_code code, const char *format, ...)
+void fault_write(struct fault *fault, enum fault_code code, const char *format, ...)
 {
     if (fault == NULL)
-        return -1;
+        return;
     va_list arguments;
     va_start(arguments, format);
     fault_format(fault, code, format, arguments);
     va_end(arguments);
-    return -1;
 }
 
-int fault_errno(struct fault *fault, const char *format, ...)
+void fault_write_errno(struct fault *fault, const char *format, ...)
 {
     int error = errno;
     if (fault == NULL)
-        return -1;
+        return;
     va_list arguments;
     va_start(arguments, format);
     fault_format(fault, FAULT_INTERNAL, format, arguments);
@@ -102,5 +101,4 @@ int fault_errno(struct fault *fault, const char *format, ...)
     const char *reason = strerror_r(error, words, sizeof words);
     size_t len = strlen(fault->detail);
     (void)snprintf(fault->detail + len, sizeof fault->detail - len, ": %s", reason);
-    return -1;
 }

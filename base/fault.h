@@ -63,10 +63,16 @@ struct fault {
 
 /* Sets *fault (which may be NULL) and returns -1, so that a guard is one line:
  * `return fault_set(fault, FAULT_NOT_FOUND, "no execution %s", id);` */
-int fault_set(struct fault *fault, enum fault_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+#define fault_set(...) (fault_write(__VA_ARGS__), -1)
 
 /* FAULT_INTERNAL with errno's text after the given words; returns -1. */
-int fault_errno(struct fault *fault, const char *format, ...) PRINTF_LIKE(2, 3);
+#define fault_errno(...) (fault_write_errno(__VA_ARGS__), -1)
+
+/* What the two do. They are macros so that the compiler sees the -1, and with it that nobody goes
+ * on with results that were not set. */
+void fault_write(struct fault *fault, enum fault_code code, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+void fault_write_errno(struct fault *fault, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* The wire name ("malformed_request"), HTTP status and title of a code. FAULT_NONE
  * and values outside the enum answer as FAULT_INTERNAL. */

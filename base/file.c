@@ -161,9 +161,11 @@ int dir_make(const char *path, mode_t mode, struct fault *fault)
         if (kept == '\0')
             break;
     }
-    struct stat stat;
-    if (lstat(path, &stat) != 0 && errno != ENOENT)
+    struct stat there;
+    if (stat(path, &there) != 0)
         return fault_errno(fault, "cannot look at %s", path);
+    if (!S_ISDIR(there.st_mode)) /* what mkdir() took for a folder that exists */
+        return fault_set(fault, FAULT_INTERNAL, "%s: not a folder", path);
     return 0;
 }
 
@@ -199,8 +201,10 @@ static int remove_inside(int fd, dev_t device, int depth)
         struct stat stat;
         if (child < 0)
             return -1;
-        if (fstat(child, &stat) != 0 || stat.st_dev != device || fchmod(child, 0700) != 0) {
-            int error = stat.st_dev != device ? EXDEV : errno;
+        int status = fstat(child, &stat);
+        bool elsewhere = status == 0 && stat.st_dev != device;
+        if (status != 0 || elsewhere || fchmod(child, 0700) != 0) {
+            int error = elsewhere ? EXDEV : errno;
             (void)close(child);
             errno = error;
             return -1;

@@ -29,8 +29,9 @@ void log_write(enum log_level level, const char *msg, const char *pack, ...)
     buf_puts(&text, "\n");
     if (buf_failed(&text)) {
         buf_reset(&text);
-        buf_printf(&text, "{\"level\":\"%s\",\"msg\":\"a log line was too long\"}\n",
-                   level_names[level]);
+        buf_printf(&text, "{\"ts\":\"%s\",\"level\":\"%s\",\"msg\":\"a log line %s\"}\n",
+                   time_format(clock_wall_ms()).text, level_names[level],
+                   line == NULL ? "was not UTF-8" : "was too long");
     }
     ssize_t written = write(STDERR_FILENO, text.data, text.len);
     (void)written; /* nowhere to report it */

@@ -65,6 +65,13 @@ static int configure(struct pg *pg, struct fault *fault)
     return pg->channel == NULL ? 0 : listen_now(pg, fault);
 }
 
+/* What the server says besides (a warning, its farewell) is not ours to write to stderr. */
+static void ignore_notice(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
 static int connect_now(struct pg *pg, struct fault *fault)
 {
     const char *names[] = {
@@ -77,7 +84,11 @@ static int connect_now(struct pg *pg, struct fault *fault)
     if (PQstatus(pg->conn) != CONNECTION_OK)
         return fault_set(fault, FAULT_UNAVAILABLE, "cannot connect to the database: %s",
                          PQerrorMessage(pg->conn));
-    return configure(pg, fault);
+    (void)PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
+    if (configure(pg, fault) == 0)
+        return 0;
+    PQfinish(TAKE(pg->conn)); /* half configured it would be taken for ready */
+    return -1;
 }
 
 int pg_open(const char *conninfo, const char *role, struct pg **ret_pg, struct fault *fault)

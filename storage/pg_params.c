@@ -168,9 +168,13 @@ void pg_array_uuid(struct pg_array *array, const struct uuid *uuid)
 
 void pg_array_int(struct pg_array *array, int64_t value)
 {
-    uint64_t wire = array->kind == PG_ARRAY_TIME ? time_wire(value) : htobe64((uint64_t)value);
-    bool null = array->kind == PG_ARRAY_TIME && time_is_null(value);
-    array_element(array, null ? NULL : &wire, sizeof wire);
+    bool time = array->kind == PG_ARRAY_TIME;
+    if (time && time_is_null(value)) {
+        pg_array_null(array);
+        return;
+    }
+    uint64_t wire = time ? time_wire(value) : htobe64((uint64_t)value);
+    array_element(array, &wire, sizeof wire);
 }
 
 void pg_array_bind(struct pg_params *params, struct pg_array *array)
@@ -248,7 +252,7 @@ int64_t pg_get_time(const PGresult *result, int row, int column)
     if (pg_is_null(result, row, column))
         return INT64_MIN;
     int64_t us = pg_get_int(result, row, column);
-    int64_t ms = us >= 0 ? us / 1000 : -((-us + 999) / 1000);
+    int64_t ms = us / 1000 - (us % 1000 < 0 ? 1 : 0); /* -infinity is INT64_MIN: not negated */
     return ms + EPOCH_2000_MS;
 }
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cgroup v2: one hierarchy (Linux, Documentation/admin-guide/cgroup-v2.rst). */
+#include "runner/cgroup_internal.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const controllers[] = {"."};
+
+#define CPU_PERIOD_US 100000
+
+/* Already enabled ones stay so; one that cannot be is told by name. */
+static int v2_delegate(int folder, struct fault *fault)
+{
+    static const char *const needed[] = {"+memory", "+pids", "+cpu"};
+    for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+        if (cgroup_write(folder, "cgroup.subtree_control", needed[i], fault) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int v2_limit(const int *folders, const struct cgroup_limits *limits, struct fault *fault)
+{
+    if (cgroup_write_number(folders[0], "memory.max", limits->memory_bytes, fault) != 0)
+        return -1;
+    /* Absent where the kernel has no swap accounting, and then there is no swap for groups. */
+    if (faccessat(folders[0], "memory.swap.max", F_OK, 0) == 0 &&
+        cgroup_write_number(folders[0], "memory.swap.max", 0, fault) != 0)
+        return -1;
+    if (cgroup_write_number(folders[0], "memory.oom.group", 1, fault) != 0 ||
+        cgroup_write_number(folders[0], "pids.max", limits->pids, fault) != 0)
+        return -1;
+    char text[64];
+    (void)snprintf(text, sizeof text, "%lld %d",
+                   (long long)limits->cpu_percent * (CPU_PERIOD_US / 100), CPU_PERIOD_US);
+    return cgroup_write(folders[0], "cpu.max", text, fault);
+}
+
+/* memory.events is polled by POLLPRI; each read makes it unready until the next event. */
+static int v2_watch_oom(const int *folders, int *ret_fd, int *ret_watch, struct fault *fault)
+{
+    AUTO_CLOSE int events = openat(folders[0], "memory.events", O_RDONLY | O_CLOEXEC);
+    char text[256];
+    if (events < 0 || pread(events, text, sizeof text, 0) < 0)
+        return fault_errno(fault, "cannot watch the memory of a cgroup");
+    *ret_fd = TAKE_FD(events);
+    *ret_watch = -1;
+    return 0;
+}
+
+static bool v2_out_of_memory(const int *folders, int fd)
+{
+    char text[256];
+    (void)!pread(fd, text, sizeof text, 0);
+    return cgroup_read_number(folders[0], "memory.events", "oom") > 0 ||
+           cgroup_read_number(folders[0], "memory.events", "oom_kill") > 0;
+}
+
+static void v2_usage(const int *folders, struct cgroup_usage *ret_usage)
+{
+    int64_t cpu_us = cgroup_read_number(folders[0], "cpu.stat", "usage_usec");
+    *ret_usage = (struct cgroup_usage){
+        .cpu_ms = cpu_us < 0 ? -1 : cpu_us / 1000,
+        .memory_peak_bytes = cgroup_read_number(folders[0], "memory.peak", NULL),
+        .pids_peak = cgroup_read_number(folders[0], "pids.peak", NULL),
+        .oom_kills = cgroup_read_number(folders[0], "memory.events", "oom_kill"),
+        .pids_refused = cgroup_read_number(folders[0], "pids.events", "max"),
+        .cpu_throttled = cgroup_read_number(folders[0], "cpu.stat", "nr_throttled"),
+    };
+}
+
+static void v2_kill(const int *folders)
+{
+    (void)cgroup_write_number(folders[0], "cgroup.kill", 1, NULL);
+}
+
+const struct cgroup_version cgroup_v2 = {
+    .number = 2,
+    .controllers = controllers,
+    .controller_count = ARRAY_LEN(controllers),
+    .delegate = v2_delegate,
+    .limit = v2_limit,
+    .watch_oom = v2_watch_oom,
+    .oom_events = POLLPRI,
+    .out_of_memory = v2_out_of_memory,
+    .usage = v2_usage,
+    .kill = v2_kill,
+};

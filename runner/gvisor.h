@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gVisor, for its own files: gvisor.c opens, sweeps and runs; gvisor_start.c is how runsc is
+ * started; gvisor_log.c tells from its log how a run ended; gvisor_probe.c looks at what holds.
+ */
+#pragma once
+
+#include "runner/bundle.h"
+#include "runner/cgroup.h"
+#include "runner/process.h"
+#include "runner/sandbox.h"
+
+#include <time.h>
+
+struct gvisor {
+    char *state_dir, *run_dir, *probe_dir;
+    char *runsc_path, *runsc_platform, *apparmor_profile;
+    uid_t uid;
+    gid_t gid;
+    int64_t runtime_memory_bytes, runtime_pids;
+    int lock; /* flock on the state folder */
+    struct cgroup_host *cgroups;
+
+    int runsc; /* the binary, open: what was hashed is what is executed */
+    struct digest runsc_sha256;
+    off_t runsc_size; /* when it was hashed */
+    struct timespec runsc_mtime;
+    enum sandbox_apparmor apparmor_mode;
+    bool apparmor; /* the profile is set on the runtime */
+};
+
+/* ---- starting ---- */
+
+/* The binary has not been written to since it was hashed. (A package upgrade puts another in its
+ * place: then this one goes on being used.) */
+int gvisor_binary_check(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
+
+/* Starts runsc on the bundle, in the cgroup, and waits for its end. */
+int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
+                   const struct bundle *bundle, struct cgroup *cgroup,
+                   struct process_result *ret_result, struct fault *fault) MUST_CHECK;
+
+/* The files below bundle_runtime(). */
+#define GVISOR_STATE "state"
+#define GVISOR_LOG "run.log"         /* of the outer process */
+#define GVISOR_SENTRY_LOG "boot.log" /* of the sentry: a FIFO, see struct process_spec.side_fd */
+#define GVISOR_PANIC_LOG "panic.log" /* what the Go runtime says when it dies */
+
+/* ---- ending ---- */
+
+/*
+ * What the logs prove. runsc's exit status alone cannot be believed: when the sentry dies (at
+ * a pids limit it exits with 2, killed it counts as 137) runsc passes that on as if it were
+ * the tool's, and a tool's signal looks like an exit with 128 and more. So the sentry's own
+ * last word is wanted, and without it the run has failed, whatever runsc says.
+ */
+struct gvisor_evidence {
+    bool started;    /* the sentry began to run the tool */
+    bool ended;      /* the sentry told how the tool ended */
+    int wait_status; /* then: as of wait(2) */
+};
+
+/* Reads the sentry's log (one JSON object a line, `--debug-log-format=json`), of which the
+ * beginning may be missing. */
+struct gvisor_evidence gvisor_sentry_log_read(struct span log, bool cut);
+
+/* The last error the outer process logged; "" if none. */
+void gvisor_log_complaint(struct span log, char *ret_text, size_t size);
+
+/* Sets end, exit_code, signal, detail and the limits hit as far as the end tells them. */
+void gvisor_judge(const struct bundle *bundle, const struct process_result *process,
+                  bool out_of_memory, struct sandbox_result *result);
+
+/* ---- running and looking ---- */
+
+/* One run, begun to end. `watched` (or NULL) sees the cgroup while the run lasts. */
+int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job, struct cgroup **watched,
+               struct sandbox_result *ret_result, struct fault *fault) MUST_CHECK;
+
+int gvisor_probe(struct gvisor *gvisor, json_t **ret_checks, json_t **ret_runtime,
+                 struct fault *fault) MUST_CHECK;

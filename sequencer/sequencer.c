@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why a crash at any point does no harm.
+ *
+ * A batch is one transaction: places, tiles, head and the end of the pending rows appear together
+ * or not at all; an event is pending or has exactly one place, never both, never neither. What
+ * this process knows beyond the tables is a tree in memory, thrown away at every failure and
+ * rebuilt from the tables; a commit whose answer was lost is thereby found out, not guessed.
+ *
+ * The lease row keeps leaders apart, also one that was paused, and one that was cut off from a
+ * database that still finishes his transaction: a batch holds the row's lock from its first
+ * statement to its commit, and a take-over or renewal is an update of that row. So whoever has just
+ * acquired or renewed the lease knows that no older batch is in flight; only then the tree is
+ * rebuilt. Should all of this fail, the primary key of the entries and the unique prev_size of the
+ * batches let one of two batches win, and the signer compares what has been signed.
+ */
+#include "sequencer/sequencer.h"
+
+#include "base/clock.h"
+#include "sequencer/partitions.h"
+#include "sequencer/signer.h"
+#include "sequencer/stop.h"
+#include "sequencer/tree.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+#define CHANNEL "sallyport_event"
+#define RENEW_EVERY_MS 1000
+#define STANDBY_EVERY_MS 250
+#define IDLE_POLL_MS 100
+#define READY_WITHIN_MS 10000
+
+struct sequencer {
+    struct pg *pg;
+    struct signer *signer;
+    struct ledger_lease lease;
+    struct tree tree;
+    char *origin;
+    char *state_file;
+    int batch_max;
+    int sign_every_ms;
+    int gather_ms;
+    int64_t renew_at, acquire_at, order_at, sign_at; /* monotonic clock */
+    struct partitions partitions;
+    bool listening;
+    bool sign_checked; /* since the tree was loaded the signer has found nothing to sign */
+    struct stop stop;
+    pthread_mutex_t mutex; /* of status alone */
+    struct sequencer_status status;
+};
+
+void sequencer_free(struct sequencer *sequencer)
+{
+    if (sequencer == NULL)
+        return;
+    signer_free(sequencer->signer);
+    pg_free(sequencer->pg);
+    free(sequencer->origin);
+    free(sequencer->state_file);
+    (void)pthread_mutex_destroy(&sequencer->mutex);
+    free(sequencer);
+}
+
+void sequencer_cleanup(struct sequencer **sequencer)
+{
+    sequencer_free(*sequencer);
+}
+
+static int config_check(const struct sequencer_config *config, struct fault *fault)
+{
+    size_t node_len = strlen(config->node);
+    if (node_len < 1 || node_len > 128 || config->lease_ms < 200 || config->lease_ms > 60000 ||
+        config->batch_max < 1 || config->batch_max > LEDGER_BATCH_MAX ||
+        config->sign_every_ms < 0 || config->sign_every_ms > 60000 || config->gather_ms < 0 ||
+        config->gather_ms > 1000)
+        return fault_set(fault, FAULT_INTERNAL, "sequencer: a setting is out of its range");
+    return 0;
+}
+
+int sequencer_open(const struct sequencer_config *config, struct sequencer **ret_sequencer,
+                   struct fault *fault)
+{
+    if (config_check(config, fault) != 0)
+        return -1;
+    AUTO_SEQUENCER struct sequencer *sequencer = calloc(1, sizeof *sequencer);
+    if (sequencer == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    (void)pthread_mutex_init(&sequencer->mutex, NULL);
+    sequencer->origin = strdup(config->origin);
+    sequencer->state_file = strdup(config->state_file);
+    if (sequencer->origin == NULL || sequencer->state_file == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    sequencer->batch_max = config->batch_max;
+    sequencer->sign_every_ms = config->sign_every_ms;
+    sequencer->gather_ms = config->gather_ms;
+    sequencer->lease.duration_ms = config->lease_ms;
+    struct uuid incarnation = uuid_v7();
+    (void)snprintf(sequencer->lease.holder, sizeof sequencer->lease.holder, "%s/%s", config->node,
+                   uuid_format(&incarnation).text);
+    const struct signer_config signer = {.origin = config->origin,
+                                         .key_file = config->key_file,
+                                         .state_file = config->state_file,
+                                         .init = config->init};
+    if (pg_open(config->conninfo, "ledger", &sequencer->pg, fault) != 0 ||
+        signer_open(sequencer->pg, &signer, &sequencer->signer, fault) != 0)
+        return -1;
+    sequencer->status.signed_size = signer_signed(sequencer->signer)->size;
+    sequencer->status.last_turn_ms = clock_monotonic_ms();
+    *ret_sequencer = TAKE(sequencer);
+    return 0;
+}
+
+static void stand_by(struct sequencer *s)
+{
+    s->lease.epoch = 0;
+    s->tree.loaded = false;
+    s->acquire_at = clock_monotonic_ms() + STANDBY_EVERY_MS;
+    signer_reset(s->signer);
+}
+
+static void stop(struct sequencer *s, const char *problem, const struct signer_evidence *evidence)
+{
+    stop_set(&s->stop, problem, evidence);
+    s->tree.loaded = false;
+    signer_reset(s->signer);
+}
+
+/* A contradiction stops; anything else is a failure to be passed on. */
+static int stop_or_fail(struct sequencer *s, const struct fault *inner,
+                        const struct signer_evidence *evidence, struct fault *fault)
+{
+    if (inner->code != FAULT_CONTENT_MISMATCH)
+        return fault_set(fault, inner->code, "%s", inner->detail);
+    stop(s, inner->detail, evidence);
+    return 0;
+}
+
+/* Leads on, begins to, or does not (lease.epoch is 0 then). */
+static int keep_lease(struct sequencer *s, struct fault *fault)
+{
+    int64_t now = clock_monotonic_ms();
+    if (s->lease.epoch == 0) {
+        if (now < s->acquire_at)
+            return 0;
+        s->acquire_at = now + STANDBY_EVERY_MS;
+        if (ledger_lease_acquire(s->pg, &s->lease, fault) != 0)
+            return -1;
+        s->renew_at = now;
+    }
+    /* A tree is rebuilt only after a renewal: see the top of this file. */
+    if (s->lease.epoch == 0 || (now < s->renew_at && s->tree.loaded))
+        return 0;
+    char problem[LEDGER_PROBLEM_MAX + 1];
+    if (ledger_lease_renew(s->pg, &s->lease, problem, fault) != 0)
+        return -1;
+    s->renew_at = now + (s->lease.duration_ms / 4 < RENEW_EVERY_MS ? s->lease.duration_ms / 4
+                                                                   : RENEW_EVERY_MS);
+    if (s->lease.epoch == 0)
+        stand_by(s);
+    else if (problem[0] != '\0')
+        stop(s, problem, NULL);
+    return 0;
+}
+
+static struct signer_evidence evidence_of(const struct sequencer *s, uint64_t found_size,
+                                          const struct digest *found_root,
+                                          const struct merkle_range *computed)
+{
+    const struct merkle_range *last = signer_signed(s->signer);
+    return (struct signer_evidence){
+        .signed_size = last->size,
+        .signed_root = merkle_range_root(last),
+        .found_size = found_size,
+        .found_root = *found_root,
+        .computed_size = computed->size,
+        .computed_root = merkle_range_root(computed),
+    };
+}
+
+static int load(struct sequencer *s, struct fault *fault)
+{
+    struct ledger_head found = {.root = merkle_empty_root()};
+    struct merkle_range computed = {0};
+    struct fault inner;
+    if (ledger_session_begin(s->pg, &s->lease, fault) != 0)
+        return -1;
+    if (!s->listening && pg_listen(s->pg, CHANNEL, fault) != 0)
+        return -1;
+    s->listening = true;
+    s->sign_checked = false;
+    s->partitions = (struct partitions){0};
+    if (tree_load(&s->tree, s->pg, &found, &computed, &inner) == 0)
+        return 0;
+    const struct signer_evidence evidence = evidence_of(s, found.size, &found.root, &computed);
+    return stop_or_fail(s, &inner, &evidence, fault);
+}
+
+static void count(struct sequencer *s, uint64_t batches, uint64_t events, uint64_t checkpoints)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    s->status.batches += batches;
+    s->status.events += events;
+    s->status.checkpoints += checkpoints;
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+/* A batch whose rows make no sense. */
+static int order_failed(struct sequencer *s, const struct fault *inner, struct fault *fault)
+{
+    const struct signer_evidence evidence =
+        evidence_of(s, s->tree.range.size, &s->tree.root, &s->tree.range);
+    return stop_or_fail(s, inner, &evidence, fault);
+}
+
+/* One batch, if anything is pending; *ret_more if there is likely to be more. */
+static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
+{
+    bool any;
+    *ret_more = false;
+    if (clock_monotonic_ms() < s->order_at)
+        return 0;
+    if (partitions_keep(&s->partitions, s->pg, s->tree.range.size, s->batch_max, fault) != 0 ||
+        ledger_pending_any(s->pg, &any, fault) != 0)
+        return -1;
+    if (!any)
+        return 0;
+    enum ledger_batch_outcome outcome;
+    AUTO_LEDGER_BATCH struct ledger_batch *batch = NULL;
+    struct fault inner;
+    if (ledger_batch_take(s->pg, &s->lease, s->tree.range.size, &s->tree.root, s->batch_max,
+                          &outcome, &batch, &inner) != 0)
+        return order_failed(s, &inner, fault);
+    switch (outcome) {
+    case LEDGER_BATCH_TAKEN:
+        if (tree_commit(&s->tree, batch, fault) != 0)
+            return -1;
+        count(s, 1, ledger_batch_count(batch), 0);
+        *ret_more = s->gather_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
+        if (!*ret_more)
+            s->order_at = clock_monotonic_ms() + s->gather_ms;
+        break;
+    case LEDGER_BATCH_LEASE_LOST:
+        stand_by(s);
+        break;
+    case LEDGER_BATCH_STOPPED:
+    case LEDGER_BATCH_HEAD_MOVED: /* the next turn renews the lease, then loads or stops */
+        s->tree.loaded = false;
+        *ret_more = true;
+        break;
+    case LEDGER_BATCH_EMPTY:
+        break;
+    }
+    return 0;
+}
+
+static bool has_news(const struct sequencer *s)
+{
+    return !s->sign_checked || signer_signed(s->signer)->size != s->tree.range.size;
+}
+
+/* A step of the signer, if it is time for one and there is news. */
+static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
+{
+    *ret_more = false;
+    if (!s->tree.loaded || !has_news(s) || clock_monotonic_ms() < s->sign_at)
+        return 0;
+    enum signer_step step;
+    struct signer_evidence evidence;
+    struct fault inner;
+    if (signer_advance(s->signer, s->pg, &s->lease, &step, &evidence, &inner) != 0)
+        return stop_or_fail(s, &inner, &evidence, fault);
+    switch (step) {
+    case SIGNER_READING:
+        *ret_more = true;
+        break;
+    case SIGNER_PUBLISHED:
+        count(s, 0, 0, 1);
+        s->sign_at = clock_monotonic_ms() + s->sign_every_ms;
+        break;
+    case SIGNER_IDLE:
+        s->sign_checked = true;
+        break;
+    case SIGNER_LEASE_LOST:
+        stand_by(s);
+        break;
+    }
+    return 0;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long nothing will be due. */
+static int wait_of(const struct sequencer *s)
+{
+    int64_t now = clock_monotonic_ms(), due;
+    if (s->stop.stopped)
+        due = s->stop.file_due || s->stop.row_due ? now : s->renew_at;
+    else if (s->lease.epoch == 0)
+        due = s->acquire_at;
+    else if (!s->tree.loaded)
+        due = now;
+    else
+        due = sooner(s->renew_at, now < s->order_at ? s->order_at : now + IDLE_POLL_MS);
+    if (s->tree.loaded && has_news(s))
+        due = sooner(due, s->sign_at);
+    return due > now ? (int)(due - now) : 0;
+}
+
+static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
+{
+    bool ordered = false, signing = false;
+    *ret_more = false;
+    if (stop_tell(&s->stop, s->pg, s->state_file, s->origin, fault) != 0 ||
+        keep_lease(s, fault) != 0)
+        return -1;
+    if (s->lease.epoch == 0 || s->stop.stopped)
+        return 0;
+    if (!s->tree.loaded && load(s, fault) != 0)
+        return -1;
+    if (!s->tree.loaded)
+        return 0;
+    if (order(s, &ordered, fault) != 0 || sign(s, &signing, fault) != 0)
+        return -1;
+    *ret_more = ordered || signing;
+    return 0;
+}
+
+int sequencer_turn(struct sequencer *s, int *ret_wait_ms, struct fault *fault)
+{
+    bool more;
+    int status = turn(s, &more, fault);
+    if (status != 0) {
+        s->tree.loaded = false;
+        signer_reset(s->signer);
+    }
+    (void)pthread_mutex_lock(&s->mutex);
+    s->status.role = s->stop.stopped       ? SEQUENCER_STOPPED
+                     : s->lease.epoch == 0 ? SEQUENCER_STANDBY
+                                           : SEQUENCER_LEADER;
+    memcpy(s->status.problem, s->stop.problem, sizeof s->status.problem);
+    s->status.epoch = s->lease.epoch;
+    s->status.size = s->tree.loaded ? s->tree.range.size : 0;
+    s->status.signed_size = signer_signed(s->signer)->size;
+    if (status == 0)
+        s->status.last_turn_ms = clock_monotonic_ms();
+    (void)pthread_mutex_unlock(&s->mutex);
+    if (status == 0)
+        *ret_wait_ms = more ? 0 : wait_of(s);
+    return status;
+}
+
+int sequencer_wait(struct sequencer *s, int wake_fd, int wait_ms, struct fault *fault)
+{
+    int status = pg_wait_notify(s->pg, wake_fd, wait_ms, fault);
+    if (status < 0)
+        s->tree.loaded = false; /* the session is another from here on */
+    return status < 0 ? -1 : 0;
+}
+
+int sequencer_release(struct sequencer *s, struct fault *fault)
+{
+    s->tree.loaded = false;
+    return ledger_lease_release(s->pg, &s->lease, fault);
+}
+
+void sequencer_status(struct sequencer *s, struct sequencer_status *ret_status)
+{
+    (void)pthread_mutex_lock(&s->mutex);
+    *ret_status = s->status;
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+int sequencer_ready(struct sequencer *s, struct fault *fault)
+{
+    struct sequencer_status status;
+    sequencer_status(s, &status);
+    if (status.role == SEQUENCER_STOPPED)
+        return fault_set(fault, FAULT_UNAVAILABLE, "the ledger has stopped: %s", status.problem);
+    int64_t silent_ms = clock_monotonic_ms() - status.last_turn_ms;
+    if (silent_ms > READY_WITHIN_MS)
+        return fault_set(fault, FAULT_UNAVAILABLE,
+                         "the ledger process has not succeeded in anything for %" PRId64 " s",
+                         silent_ms / 1000);
+    return 0;
+}

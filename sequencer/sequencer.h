@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger process: gives pending events their places, extends the tree, has it signed. Any
+ * number may run; one leads, by the lease row, and the others stand by. A standby does nothing
+ * but wait for the lease (it does not verify or sign yet).
+ *
+ * It stops for good where the database contradicts itself or what was signed: then it writes
+ * ledger_lease.problem, keeps evidence beside the signer's state, orders nothing more, signs
+ * nothing more, and says so in sequencer_status(). Only an operator starts it again, after he has
+ * cleared both.
+ */
+#pragma once
+
+#include "storage/ledger.h"
+
+#define SEQUENCER_LEASE_MS 5000
+#define SEQUENCER_BATCH_MAX 1024
+#define SEQUENCER_SIGN_EVERY_MS 200
+/* A batch costs about a millisecond of processor time whatever its size: a trickle is gathered,
+ * work that has queued up is not made to wait. */
+#define SEQUENCER_GATHER_MS 20
+
+/* All strings are borrowed for the call of sequencer_open(). */
+struct sequencer_config {
+    const char *conninfo;   /* of the role sallyport_ledger */
+    const char *node;       /* this machine's name, 1 to 128 bytes */
+    const char *origin;     /* the log's name, and the key's */
+    const char *key_file;   /* the signer's secret key, mode 0600 (sequencer/signer.h) */
+    const char *state_file; /* what the signer signed last; `<state_file>.evidence` beside it */
+    bool init;              /* make the state file; refused where there is one */
+    int lease_ms;           /* 200 to 60000 */
+    int batch_max;          /* 1 to LEDGER_BATCH_MAX */
+    int sign_every_ms;      /* 0 to 60000: at most one signature in that time */
+    int gather_ms;          /* 0 to 1000: the pause after a batch that was not full */
+};
+
+enum sequencer_role { SEQUENCER_STANDBY, SEQUENCER_LEADER, SEQUENCER_STOPPED };
+
+struct sequencer_status {
+    enum sequencer_role role;
+    int64_t epoch;        /* 0 while not leading */
+    uint64_t size;        /* of the tree, 0 while not leading */
+    uint64_t signed_size; /* of the last checkpoint this signer made */
+    uint64_t batches;     /* these three since the process began */
+    uint64_t events;
+    uint64_t checkpoints;
+    int64_t last_turn_ms;                 /* monotonic clock: when a turn last succeeded */
+    char problem[LEDGER_PROBLEM_MAX + 1]; /* why it has stopped, else "" */
+};
+
+struct sequencer;
+#define AUTO_SEQUENCER AUTO(sequencer_cleanup)
+
+/* Connects, reads key and state. Faults besides the connection's: FAULT_KEY_INVALID for the key
+ * file or an origin that is not its name; FAULT_STATE_CONFLICT for a missing state file over a log
+ * that is not empty (without init), init over a state file, a state file that is none or is of
+ * another log, or evidence of an earlier stop; FAULT_INTERNAL for a key file that others can
+ * read, or a config out of range. */
+int sequencer_open(const struct sequencer_config *config, struct sequencer **ret_sequencer,
+                   struct fault *fault) MUST_CHECK;
+
+/* One turn, without waiting: leads if it may, takes one batch if events are pending, signs if it
+ * is time. *ret_wait_ms is how long nothing will be due, unless events come: 0 if there is more to
+ * do now. A contradiction is no failure but makes the role SEQUENCER_STOPPED. After a failure the
+ * next turn begins from what the database says. */
+int sequencer_turn(struct sequencer *sequencer, int *ret_wait_ms, struct fault *fault) MUST_CHECK;
+
+/* Waits up to wait_ms for the NOTIFY that says events came, or for wake_fd (-1: none) to become
+ * readable, whichever is first. */
+int sequencer_wait(struct sequencer *sequencer, int wake_fd, int wait_ms,
+                   struct fault *fault) MUST_CHECK;
+/* Gives the lease up, so that a standby takes over at once. */
+int sequencer_release(struct sequencer *sequencer, struct fault *fault) MUST_CHECK;
+
+/* Turns until stop_fd becomes readable, woken by NOTIFY sallyport_event and at least every 100 ms
+ * while it leads. Failures are logged, once until they change, and tried again. On the way out the
+ * lease is released. */
+void sequencer_run(struct sequencer *sequencer, int stop_fd);
+
+/* A copy of how it stands; from any thread. */
+void sequencer_status(struct sequencer *sequencer, struct sequencer_status *ret_status);
+/* 0 if it leads or stands by and its turns succeed; FAULT_UNAVAILABLE with the reason otherwise.
+ * From any thread: for /readyz. */
+int sequencer_ready(struct sequencer *sequencer, struct fault *fault) MUST_CHECK;
+
+void sequencer_free(struct sequencer *sequencer);
+void sequencer_cleanup(struct sequencer **sequencer);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The signer: signs a tree only after it has proven to itself that it extends what it signed
+ * before. It believes no row: it extends its own frontier, kept in its own file, by the entries
+ * themselves, and compares the root that comes out with the batch row's. What does not agree was
+ * edited, rolled back or forked.
+ *
+ * Order of steps: entries re-read and compared, new state durable on disk, then signed, then
+ * published. A crash after the second leaves a state that is ahead of the published checkpoints
+ * by a tree that was proven; the next start signs the very same tree again.
+ *
+ * The key file is the private text of ledger/note.h in one line, mode 0600.
+ */
+#pragma once
+
+#include "sequencer/signer_state.h"
+#include "storage/ledger_lease.h"
+
+struct signer;
+#define AUTO_SIGNER AUTO(signer_cleanup)
+
+struct signer_config {
+    const char *origin;
+    const char *key_file;
+    const char *state_file;
+    bool init;
+};
+
+/* Faults as sequencer_open() describes them. */
+int signer_open(struct pg *pg, const struct signer_config *config, struct signer **ret_signer,
+                struct fault *fault) MUST_CHECK;
+void signer_free(struct signer *signer);
+void signer_cleanup(struct signer **signer);
+
+enum signer_step {
+    SIGNER_IDLE,      /* all is signed and published */
+    SIGNER_READING,   /* more entries must be read first: call again */
+    SIGNER_PUBLISHED, /* a checkpoint was published */
+    SIGNER_LEASE_LOST /* another leads: nothing was published */
+};
+
+/* One bounded step towards a checkpoint of the last batch: reads up to LEDGER_ENTRIES_MAX entries,
+ * and signs if that was all. FAULT_CONTENT_MISMATCH is a contradiction, its sentence saying what
+ * disagrees; *ret_evidence is then set (and only then) but for its problem. */
+int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
+                   enum signer_step *ret_step, struct signer_evidence *ret_evidence,
+                   struct fault *fault) MUST_CHECK;
+
+/* The tree last signed. */
+const struct merkle_range *signer_signed(const struct signer *signer);
+/* Forgets a half-read tree, for instance after the lease was lost. */
+void signer_reset(struct signer *signer);

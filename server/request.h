@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a handler sees of one HTTP request, and how it answers.
+ *
+ * A handler runs on a request thread (never on a thread of the HTTP library), with the
+ * connection suspended, and may block. It ends with `return reply_...(request, ...)`, or with
+ * `return request_defer(request)` after handing the request to another thread, which then
+ * calls exactly one reply_ function. A reply takes the request over: it must not be touched
+ * afterwards. Every pointer got from a request lives until then.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "base/uuid.h"
+
+/* HTTP_OTHER is any other method: no route has it, no handler sees it. */
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
+
+struct request;
+struct route;
+
+/* What a handler returns; only reply_ functions and request_defer() make one. */
+enum answer { ANSWER_GIVEN, ANSWER_DEFERRED };
+
+const struct route *request_route(const struct request *request);
+enum http_method request_method(const struct request *request);
+/* The request id: the caller's X-Request-Id where it is 1-64 of [A-Za-z0-9._-], else ours;
+ * echoed in the answer, in logs and in problem documents. */
+const char *request_id(const struct request *request);
+/* The caller's valid W3C traceparent, or a new one. */
+const char *request_traceparent(const struct request *request);
+
+/* A header's value, NULL if absent. (Repeated Content-Length, Transfer-Encoding, Host or
+ * Authorization never get this far.) */
+const char *request_header(const struct request *request, const char *name);
+/* The n-th value of a query parameter, percent-decoded; NULL if there is none. */
+const char *request_query(const struct request *request, const char *name, size_t n);
+/* FAULT_UNKNOWN_PARAMETER naming the first parameter not in the NULL-terminated list; a
+ * parameter given twice is FAULT_MALFORMED_REQUEST unless listed in `repeatable`. */
+int request_check_query(const struct request *request, const char *const *known,
+                        const char *const *repeatable, struct fault *fault) MUST_CHECK;
+/* The value of {name} in the route's path, percent-decoded; NULL if the route has no such. */
+const char *request_path_value(const struct request *request, const char *name);
+
+/* A buffered body (ROUTE_BODY_BUFFERED), whole. */
+struct span request_body(const struct request *request);
+/* The next bytes of a streamed body (ROUTE_BODY_STREAMED): 1..len of them, 0 at the end. The
+ * first call asks the client for its body (100 Continue): a handler that can refuse without
+ * it answers before. An answer before the body's end closes the connection after it.
+ * FAULT_REQUEST_TIMEOUT, FAULT_TOO_LARGE, FAULT_MALFORMED_REQUEST (client went away),
+ * FAULT_SHUTTING_DOWN. */
+int request_read(struct request *request, void *ret_data, size_t len, size_t *ret_len,
+                 struct fault *fault) MUST_CHECK;
+/* The declared length of the body, -1 where the client gave none (chunked). */
+int64_t request_content_length(const struct request *request);
+
+/* Whatever the route's `admit` hook wants the handler to know (the caller). Freed with the
+ * request by `destroy`. */
+void request_set_caller(struct request *request, void *caller, void (*destroy)(void *));
+void *request_caller(const struct request *request);
+/* What http_config.thread_open made for the thread that runs this handler. Not to be used
+ * after request_defer(). */
+void *request_thread(const struct request *request);
+/* http_config.context. */
+void *request_context(const struct request *request);
+
+enum answer request_defer(struct request *request);
+
+/* Adds a header to the answer to come, at most 16. Names are literals and not of framing
+ * (Content-Length, Connection, ...); empty values and those with control characters are
+ * dropped, fail closed. A fault's answer drops Content-Type, Cache-Control and ETag. */
+void reply_header(struct request *request, const char *name, const char *value);
+/* Compact JSON; `value` is taken over. NULL answers 500. */
+enum answer reply_json(struct request *request, int status, json_t *value);
+/* Bytes (copied). type NULL: no Content-Type. */
+enum answer reply_bytes(struct request *request, int status, const char *type, struct span bytes);
+/* Bytes, taken over from the buffer; a failed buffer answers 500. */
+enum answer reply_buf(struct request *request, int status, const char *type, struct buf *bytes);
+enum answer reply_empty(struct request *request, int status);
+/* The problem document (RFC 9457) of a fault: type, title, status, code, detail, request_id;
+ * Retry-After on 429 and 503, WWW-Authenticate on 401. The detail of FAULT_INTERNAL is logged,
+ * not sent. */
+enum answer reply_fault(struct request *request, const struct fault *fault);

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemons as processes: started, watched, stopped and killed."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+
+from support import host, wait
+
+READY_SECONDS = 90
+STOP_SECONDS = 60
+SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer",
+              "WARNING: ThreadSanitizer")
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+
+
+def environment():
+    """Nothing of ours but what the sanitizers are told."""
+    told = {name: os.environ.get(name, value) for name, value in SANITIZER_OPTIONS.items()}
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **told}
+
+
+def sanitizer_report(text):
+    """From the first line a sanitizer wrote on; None if none did."""
+    places = [text.find(word) for word in SANITIZERS if word in text]
+    return text[max(0, min(places) - 200):][:6000] if places else None
+
+
+class Daemon:
+    """One `sallyportd ROLE`. `dead` is what we made it: a daemon that ends by itself has failed."""
+
+    def __init__(self, program, role, name, folder, flags):
+        self.role, self.name = role, name
+        self.flags = dict(flags)
+        self.ops_port = host.free_port()
+        self.port = host.free_port() if role == "api" else None
+        self.log_path = os.path.join(folder, f"{name}.log")
+        self.program = program
+        self.process = None
+        self.dead = True
+        self.starts = 0
+
+    def start(self):
+        """Again, after it was stopped or killed: the same ports, the same settings, the same log."""
+        assert self.dead, f"{self.name} runs already"
+        flags = {"ops-listen": f"127.0.0.1:{self.ops_port}", **self.flags}
+        if self.role == "api":
+            flags["listen"] = f"127.0.0.1:{self.port}"
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", self.program, self.role, *words],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(),
+                                            cwd="/", start_new_session=True)
+        self.dead = False
+        self.starts += 1
+        return self
+
+    def ready(self, seconds=READY_SECONDS):
+        wait.until(seconds, f"{self.name} is ready", self.is_ready)
+        return self
+
+    def is_ready(self):
+        if not self.alive():
+            raise wait.Hopeless(f"{self.name} ended with {self.process.returncode}:\n{self.log()[-3000:]}")
+        return self.ops("/readyz")[0] == 200
+
+    def ops(self, path):
+        """(status, body) of its operations listener; (0, "") where nobody listens."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as log:
+                return log.read()
+        except FileNotFoundError:
+            return ""
+
+    def said(self, message):
+        """The log's lines with that message, parsed."""
+        found = []
+        for line in self.log().splitlines():
+            if f'"{message}"' in line:
+                found.append(json.loads(line))
+        return found
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def pause(self):
+        """As a host that stalls: it does nothing, and learns nothing."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
+
+    def kill(self):
+        """SIGKILL, reaped."""
+        self.signal(signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+        self.dead = True
+
+    def stop(self, seconds=STOP_SECONDS):
+        """SIGTERM; it must end by itself, in time, with exit code 0 and without leaks."""
+        if self.dead:
+            return
+        self.dead = True
+        if self.alive():
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
+            raise AssertionError(f"{self.name} did not stop within {seconds} s of SIGTERM") from None
+        assert code == 0, f"{self.name} ended with {code}:\n{self.log()[-3000:]}"
+
+    def complaint(self):
+        """What is wrong with it now, None if nothing is."""
+        report = sanitizer_report(self.log())
+        if report is not None:
+            return f"{self.name}: a sanitizer reports\n{report}"
+        if not self.dead and not self.alive():
+            return f"{self.name} died by itself with {self.process.returncode}:\n{self.log()[-3000:]}"
+        return None

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scenario sees of the host: processes, control groups, mounts, free ports."""
+
+import os
+import pathlib
+import re
+import socket
+
+UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+
+
+def free_port():
+    """A port nobody listens on now. Taken by another meanwhile, a daemon fails to start and says so."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def processes_naming(text):
+    """(pid, command line) of the living processes whose command line has the text."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            command = pathlib.Path("/proc", entry, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            state = pathlib.Path("/proc", entry, "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if text in command and state.rpartition(")")[2].split()[0] != "Z":
+            found.append((int(entry), command.strip()))
+    return found
+
+
+def mounts_below(path):
+    """Mount points of this namespace below a folder."""
+    lines = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    points = [line.split()[4].replace("\\040", " ") for line in lines]
+    return [point for point in points if point == path or point.startswith(path + "/")]
+
+
+def cgroup_folders(parent):
+    """Every folder of the group `parent` and below, deepest first, in all hierarchies (v1) or the one (v2)."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        roots = [CGROUPS]
+    else:
+        roots = sorted({entry.resolve() for entry in CGROUPS.iterdir() if entry.is_dir()})
+    found = []
+    for root in roots:
+        for folder, _, _ in os.walk(root / parent, topdown=False):
+            found.append(pathlib.Path(folder))
+    return found
+
+
+def cgroup_members(parent):
+    """The processes in a group and below it."""
+    members = set()
+    for folder in cgroup_folders(parent):
+        try:
+            members.update(int(pid) for pid in (folder / "cgroup.procs").read_text(encoding="ascii").split())
+        except OSError:
+            continue
+    return sorted(members)
+
+
+def cgroup_runs(parent):
+    """The groups of single runs below it, by the ids of their executions."""
+    return sorted({folder.name for folder in cgroup_folders(parent) if UUID.match(folder.name)})
+
+
+def cgroup_remove(parent):
+    """Takes the empty folders away; what still has members stays."""
+    for folder in cgroup_folders(parent):
+        try:
+            folder.rmdir()
+        except OSError:
+            pass

@@ -1,0 +1,61 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# ./dev check: all that can be said about the tree without running it. Goes on after a
+# failure, so that one run names everything there is to mend.
+
+dev_check() {
+    tidy=''
+    case ${1:-} in
+        --full) tidy=--all ;;
+        '') ;;
+        *) usage_fail "check does not know '$1'" ;;
+    esac
+    prepare
+    lock_take check
+    before=$(git_state)
+    cd "$TOP"
+    broken=''
+    check "format" check_format
+    check "shell scripts" check_shell
+    check "the checks themselves" "$PYTHON" tools/check-selftest
+    check "licence lines" tools/check-spdx
+    check "layers" "$PYTHON" tools/check-layers
+    check "banned calls" "$PYTHON" tools/check-banned
+    check "routes and contract" "$PYTHON" tools/check-routes
+    check "problem codes" "$PYTHON" tools/check-codes
+    check "settings and manual" "$PYTHON" tools/check-settings
+    check "warnings, gcc" check_build release
+    check "warnings, clang" check_build clang
+    check "clang-tidy" "$PYTHON" tools/check-tidy --build build/clang --cache "$STATE/tidy" $tidy
+    [ "$(git_state)" = "$before" ] || {
+        printf '%s\n' "!!! litter: git status is not what it was before" >&2
+        broken="$broken litter"
+    }
+    [ -z "$broken" ] || fail "not in order:$broken"
+    step "all in order"
+}
+
+# check WHAT COMMAND...
+check() {
+    step "check: $1"
+    what=$1
+    shift
+    if ! "$@" </dev/null >"$STATE/log/check.log" 2>&1 9>&-; then
+        tail -n 60 "$STATE/log/check.log" >&2
+        broken="$broken
+      $what"
+    fi
+}
+
+check_format() {
+    git_files '*.c' '*.h' | xargs -r -d '\n' clang-format --dry-run -Werror
+}
+
+# Every script for sh; those that ./dev sources are read as part of it.
+check_shell() {
+    git_files | xargs -r -d '\n' grep -lx -m 1 -e '#!/bin/sh' | xargs -r -d '\n' shellcheck --external-sources
+}
+
+check_build() {
+    cmake --preset "$1" && cmake --build --preset "$1" -- -k 0
+}
