@@ -6,6 +6,7 @@
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
+#include "handlers/request_event.h"
 #include "storage/tenants.h"
 
 #include <openssl/crypto.h>
@@ -90,23 +91,13 @@ static int read_new_key(const struct request *request, struct api_key *ret_key, 
 static int build_event(const struct request *request, enum event_type type,
                        const struct api_key *key, struct event **ret_event, struct fault *fault)
 {
-    AUTO_JSON json_t *data =
-        json_pack("{s:s, s:s}", "id", key->id, "by", caller_of(request)->principal);
-    if (data == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (type == EVENT_APIKEY_CREATED) {
+    json_t *data = json_pack("{s:s, s:s}", "id", key->id, "by", caller_of(request)->principal);
+    if (data != NULL && type == EVENT_APIKEY_CREATED) {
         (void)json_object_set_new(data, "principal", json_string(key->principal));
         (void)json_object_set_new(data, "roles", roles_json(key->roles));
         (void)json_object_set_new(data, "expires_at", json_time(key->expires_ms));
     }
-    struct event_head head = {.id = uuid_v7(),
-                              .type = type,
-                              .node = gateway_of(request)->config.node,
-                              .subject = key->id,
-                              .tenant_id = caller_of(request)->tenant_id,
-                              .traceparent = request_traceparent(request),
-                              .time_ms = clock_wall_ms()};
-    return event_build(&head, data, ret_event, fault);
+    return request_event(request, type, key->id, data, ret_event, fault);
 }
 
 enum answer handle_api_key_create(struct request *request)

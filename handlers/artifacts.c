@@ -4,6 +4,7 @@
 #include "handlers/execution_json.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
+#include "handlers/request_event.h"
 #include "handlers/upload.h"
 #include "storage/armory.h"
 #include "storage/notify.h"
@@ -139,24 +140,6 @@ static int read_descriptor(const struct request *request, struct descriptor **re
     return descriptor_new(&fields, ret_descriptor, ret_json, fault);
 }
 
-static int build_event(const struct request *request, enum event_type type,
-                       const struct digest *sha256, json_t *data, struct event **ret_event,
-                       struct fault *fault)
-{
-    struct digest_text subject = digest_format(sha256);
-    struct event_head head = {.id = uuid_v7(),
-                              .type = type,
-                              .node = gateway_of(request)->config.node,
-                              .subject = subject.text,
-                              .tenant_id = caller_of(request)->tenant_id,
-                              .traceparent = request_traceparent(request),
-                              .time_ms = clock_wall_ms()};
-    AUTO_JSON json_t *owned = data;
-    if (owned == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return event_build(&head, owned, ret_event, fault);
-}
-
 static int ingest(struct request *request, const struct descriptor *descriptor,
                   const struct buf *json, const struct upload *upload,
                   enum armory_ingest_end *ret_end, struct fault *fault)
@@ -180,7 +163,8 @@ static int ingest(struct request *request, const struct descriptor *descriptor,
                   json_digest(&artifact.descriptor_sha256), "principal", artifact.ingested_by);
     if (upload->size == 0)
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "body: an artifact has at least one byte");
-    if (build_event(request, EVENT_ARTIFACT_INGESTED, &artifact.sha256, data, &event, fault) != 0)
+    if (request_event(request, EVENT_ARTIFACT_INGESTED, digest_format(&artifact.sha256).text, data,
+                      &event, fault) != 0)
         return -1;
     return armory_ingest(pg_of(request), caller_of(request)->tenant_id, &artifact, event, ret_end,
                          fault);
@@ -260,7 +244,8 @@ enum answer handle_artifact_approve(struct request *request)
         json_pack("{s:o, s:o, s:s, s:s, s:o}", "sha256", json_digest(&sha256), "descriptor_sha256",
                   json_digest(&approval.descriptor_sha256), "principal", approval.principal,
                   "comment", approval.comment, "expires_at", json_time(approval.expires_ms));
-    if (build_event(request, EVENT_ARTIFACT_APPROVED, &sha256, data, &event, &fault) != 0 ||
+    if (request_event(request, EVENT_ARTIFACT_APPROVED, digest_format(&sha256).text, data, &event,
+                      &fault) != 0 ||
         armory_approve(pg_of(request), caller->tenant_id, &sha256, &approval, event, &fault) != 0)
         return reply_fault(request, &fault);
     wake_workers(request);

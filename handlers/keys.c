@@ -6,6 +6,7 @@
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
+#include "handlers/request_event.h"
 #include "storage/key_open.h"
 #include "trust/token.h"
 
@@ -109,24 +110,15 @@ static json_t *key_json(const struct key_record *record)
                      json_time(record->revoked_ms));
 }
 
-static int build_event(const struct request *request, const struct key_record *record,
+static int build_added(const struct request *request, const struct key_record *record,
                        struct event **ret_event, struct fault *fault)
 {
-    AUTO_JSON json_t *data =
+    json_t *data =
         json_pack("{s:s, s:s, s:o, s:o, s:s, s:s?}", "kid", record->kid, "alg",
                   jws_alg_name(record->alg), "not_before", json_time(record->not_before_ms),
                   "not_after", json_time(record->not_after_ms), "principal", record->created_by,
                   "public_pem", record->public_pem[0] == '\0' ? NULL : record->public_pem);
-    struct event_head head = {.id = uuid_v7(),
-                              .type = EVENT_KEY_ADDED,
-                              .node = gateway_of(request)->config.node,
-                              .subject = record->kid,
-                              .tenant_id = caller_of(request)->tenant_id,
-                              .traceparent = request_traceparent(request),
-                              .time_ms = record->created_ms};
-    if (data == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return event_build(&head, data, ret_event, fault);
+    return request_event(request, EVENT_KEY_ADDED, record->kid, data, ret_event, fault);
 }
 
 enum answer handle_key_add(struct request *request)
@@ -151,27 +143,10 @@ enum answer handle_key_add(struct request *request)
                                 .created_by = caller_of(request)->principal,
                                 .created_ms = clock_wall_ms(),
                                 .revoked_ms = INT64_MIN};
-    if (build_event(request, &record, &event, &fault) != 0 ||
+    if (build_added(request, &record, &event, &fault) != 0 ||
         keys_add(pg_of(request), caller_of(request)->tenant_id, &record, event, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_json(request, 201, key_json(&record));
-}
-
-static int build_revoked(const struct request *request, const char *kid, struct event **ret_event,
-                         struct fault *fault)
-{
-    AUTO_JSON json_t *data =
-        json_pack("{s:s, s:s}", "kid", kid, "principal", caller_of(request)->principal);
-    struct event_head head = {.id = uuid_v7(),
-                              .type = EVENT_KEY_REVOKED,
-                              .node = gateway_of(request)->config.node,
-                              .subject = kid,
-                              .tenant_id = caller_of(request)->tenant_id,
-                              .traceparent = request_traceparent(request),
-                              .time_ms = clock_wall_ms()};
-    if (data == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return event_build(&head, data, ret_event, fault);
 }
 
 enum answer handle_key_revoke(struct request *request)
@@ -186,7 +161,8 @@ enum answer handle_key_revoke(struct request *request)
         (void)fault_set(&fault, FAULT_NOT_FOUND, "no such key");
         return reply_fault(request, &fault);
     }
-    if (build_revoked(request, kid, &event, &fault) != 0 ||
+    json_t *data = json_pack("{s:s, s:s}", "kid", kid, "principal", caller_of(request)->principal);
+    if (request_event(request, EVENT_KEY_REVOKED, kid, data, &event, &fault) != 0 ||
         keys_revoke(pg_of(request), tenant, kid, event, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_empty(request, 204);
