@@ -35,7 +35,8 @@ int hex_decode(const char *text, size_t text_len, uint8_t *ret_data, size_t len)
         if (hex_value(text[i]) < 0)
             return -1;
     for (size_t i = 0; i < len; i++)
-        ret_data[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        ret_data[i] =
+            (uint8_t)((unsigned)hex_value(text[2 * i]) << 4 | (unsigned)hex_value(text[2 * i + 1]));
     return 0;
 }
 

@@ -55,10 +55,10 @@ static int add_execution(struct request *request, const char *text, const char *
     if (executions_events(pg_of(request), tenant, &id, &events, fault) != 0)
         return -1;
     for (size_t i = 0; i < events.count; i++) {
-        static const enum event_type types[] = {EVENT_EXECUTION_ACCEPTED, EVENT_EXECUTION_STARTED,
-                                                EVENT_EXECUTION_FINISHED};
-        bool last = i > 0 && i == events.count - 1 && events.ended;
-        enum event_type this_type = last ? EVENT_EXECUTION_FINISHED : types[i];
+        bool last = i == events.count - 1 && events.ended;
+        enum event_type this_type = i == 0 ? EVENT_EXECUTION_ACCEPTED
+                                    : last ? EVENT_EXECUTION_FINISHED
+                                           : EVENT_EXECUTION_STARTED;
         AUTO_BUF struct buf body = BUF(EVENT_MAX);
         if (type != NULL && strcmp(type, event_type_name(this_type)) != 0)
             continue;

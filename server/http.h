@@ -42,7 +42,7 @@ struct http_config {
     /* One line a request: route template, method, status, duration, request id; never the path.
      * Status 499: the client left before there was an answer. */
     bool access_log;
-    /* NULL for none; else http_requests_total and http_request_duration_seconds. */
+    /* NULL for none; else sallyport_http_requests_total and _request_duration_seconds. */
     struct metrics *metrics;
 };
 

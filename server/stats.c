@@ -46,7 +46,7 @@ int stats_start(struct http *http, struct fault *fault)
         (void)snprintf(labels, sizeof labels, "method=\"%s\",route=\"%s\"", stats->method,
                        stats->path);
         stats->duration =
-            metric_histogram(http->config.metrics, "http_request_duration_seconds", labels,
+            metric_histogram(http->config.metrics, "sallyport_http_request_duration_seconds", labels,
                              "From a request's first line to the end of its answer.",
                              duration_bounds, ARRAY_LEN(duration_bounds));
     }
@@ -72,7 +72,7 @@ static struct metric *stats_counter(struct http *http, struct route_stats *stats
         (void)snprintf(code, sizeof code, "%d", status);
     (void)snprintf(labels, sizeof labels, "method=\"%s\",route=\"%s\",code=\"%s\"", stats->method,
                    stats->path, code);
-    metric = metric_counter(http->config.metrics, "http_requests_total", labels,
+    metric = metric_counter(http->config.metrics, "sallyport_http_requests_total", labels,
                             "Requests by route and status; 499: the client left.");
     atomic_store(&stats->codes[at], metric);
     return metric;

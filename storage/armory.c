@@ -134,14 +134,14 @@ int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *arti
     bool inserted;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (insert_artifact(tx, tenant, artifact, &inserted, fault) != 0)
+    if (blobs_complete(tx, &artifact->blob_id, fault) != 0 ||
+        insert_artifact(tx, tenant, artifact, &inserted, fault) != 0)
         return -1;
-    if (!inserted) {
+    if (!inserted) { /* the upload is incomplete again */
         pg_rollback(tx);
         return compare_existing(pg, tenant, artifact, ret_end, fault);
     }
-    if (blobs_complete(tx, &artifact->blob_id, fault) != 0 ||
-        events_commit(tx, &event, 1, fault) != 0)
+    if (events_commit(tx, &event, 1, fault) != 0)
         return -1;
     *ret_end = ARMORY_CREATED;
     return 0;

@@ -270,7 +270,8 @@ int descriptor_parse(struct span json, struct descriptor **ret_descriptor, struc
                          DESCRIPTOR_JSON_MAX);
     AUTO_JSON json_t *object = NULL;
     struct descriptor fields = {0};
-    const char *entrypoint[DESCRIPTOR_ENTRYPOINT_MAX], *env_allowed[DESCRIPTOR_ENV_MAX];
+    const char *entrypoint[DESCRIPTOR_ENTRYPOINT_MAX] = {NULL};
+    const char *env_allowed[DESCRIPTOR_ENV_MAX] = {NULL};
     AUTO_DESCRIPTOR struct descriptor *descriptor = NULL;
     AUTO_BUF struct buf again = BUF(DESCRIPTOR_JSON_MAX);
     if (json_object_parse(json, FAULT_ARTIFACT_INVALID, "descriptor", &object, fault) != 0 ||

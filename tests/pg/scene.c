@@ -184,7 +184,8 @@ void scene_key(struct scene *scene, const char *tenant, const char *kid)
                                       .public_pem = "a public key",
                                       .not_before_ms = INT64_MIN,
                                       .not_after_ms = INT64_MIN,
-                                      .created_by = "operator"};
+                                      .created_by = "operator",
+                                      .created_ms = clock_wall_ms()};
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_ADDED, tenant, kid, NULL);
     assert_ok(keys_add(scene->api, tenant, &record, event, &fault));
 }

@@ -18,16 +18,18 @@ static struct key_record record_of(const char *kid)
                                .public_pem = "-----BEGIN PUBLIC KEY-----",
                                .not_before_ms = INT64_MIN,
                                .not_after_ms = INT64_MIN,
-                               .created_by = "admin"};
+                               .created_by = "admin",
+                               .created_ms = clock_wall_ms()};
 }
 
-static int revoke(struct scene *scene, const char *tenant, const char *kid, struct fault *fault)
+static int revoke_key(struct scene *scene, const char *tenant, const char *kid, struct fault *fault)
 {
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_REVOKED, tenant, kid, NULL);
     return keys_revoke(scene->api, tenant, kid, event, fault);
 }
 
-static void assert_found(struct scene *scene, const char *tenant, const char *kid, const char *found)
+static void assert_found(struct scene *scene, const char *tenant, const char *kid,
+                         const char *found)
 {
     struct fault fault;
     struct pg *const connections[] = {scene->api, scene->worker};
@@ -61,8 +63,9 @@ static void a_key_is_found_as_it_was_added(void **state)
     assert_int_equal(found.wrapped_secret.len, 0);
     assert_true(found.not_before_ms == record.not_before_ms);
     assert_true(found.not_after_ms == record.not_after_ms);
-    assert_int_equal(scene_number(scene, "SELECT count(*) FROM event WHERE tenant_id = '%s' AND "
-                                         "type = 'io.sallyport.key.added.v1' AND subject = 'key-1'",
+    assert_int_equal(scene_number(scene,
+                                  "SELECT count(*) FROM event WHERE tenant_id = '%s' AND "
+                                  "type = 'io.sallyport.key.added.v1' AND subject = 'key-1'",
                                   scene->tenant),
                      1);
     static const char *const others[] = {"key-2", "KEY-1", "key", "key-1 ", ""};
@@ -105,9 +108,9 @@ static void without_a_kid_there_must_be_one_live_key(void **state)
     assert_ok(add(scene, scene->tenant, &second, &fault));
     assert_found(scene, scene->tenant, NULL, NULL);
     assert_found(scene, scene->tenant, "second", "second");
-    assert_ok(revoke(scene, scene->tenant, "first", &fault));
+    assert_ok(revoke_key(scene, scene->tenant, "first", &fault));
     assert_found(scene, scene->tenant, NULL, "second");
-    assert_ok(revoke(scene, scene->tenant, "second", &fault));
+    assert_ok(revoke_key(scene, scene->tenant, "second", &fault));
     assert_found(scene, scene->tenant, NULL, NULL);
     assert_found(scene, scene->other, NULL, "second");
 }
@@ -138,7 +141,7 @@ static void a_kid_is_taken_for_ever(void **state)
     struct key_record record = record_of("key-1");
     assert_ok(add(scene, scene->tenant, &record, &fault));
     assert_fault(add(scene, scene->tenant, &record, &fault), FAULT_STATE_CONFLICT, "exists");
-    assert_ok(revoke(scene, scene->tenant, "key-1", &fault));
+    assert_ok(revoke_key(scene, scene->tenant, "key-1", &fault));
     assert_fault(add(scene, scene->tenant, &record, &fault), FAULT_STATE_CONFLICT, "exists");
     assert_ok(add(scene, scene->other, &record, &fault));
     scene_try(scene, "sallyport_api", scene->tenant, "42501", "DELETE FROM verification_key");
@@ -154,14 +157,16 @@ static void a_key_is_revoked_once_by_its_tenant(void **state)
     struct fault fault;
     struct key_record record = record_of("key-1");
     assert_ok(add(scene, scene->tenant, &record, &fault));
-    assert_fault(revoke(scene, scene->other, "key-1", &fault), FAULT_NOT_FOUND, "key");
-    assert_fault(revoke(scene, scene->tenant, "key-2", &fault), FAULT_NOT_FOUND, "key");
+    assert_fault(revoke_key(scene, scene->other, "key-1", &fault), FAULT_NOT_FOUND, "key");
+    assert_fault(revoke_key(scene, scene->tenant, "key-2", &fault), FAULT_NOT_FOUND, "key");
     assert_found(scene, scene->tenant, "key-1", "key-1");
-    assert_ok(revoke(scene, scene->tenant, "key-1", &fault));
-    assert_fault(revoke(scene, scene->tenant, "key-1", &fault), FAULT_STATE_CONFLICT, "already");
+    assert_ok(revoke_key(scene, scene->tenant, "key-1", &fault));
+    assert_fault(revoke_key(scene, scene->tenant, "key-1", &fault), FAULT_STATE_CONFLICT,
+                 "already");
     assert_found(scene, scene->tenant, "key-1", NULL);
-    assert_int_equal(scene_number(scene, "SELECT count(*) FROM event WHERE tenant_id IN ('%s', '%s')"
-                                         " AND type = 'io.sallyport.key.revoked.v1'",
+    assert_int_equal(scene_number(scene,
+                                  "SELECT count(*) FROM event WHERE tenant_id IN ('%s', '%s')"
+                                  " AND type = 'io.sallyport.key.revoked.v1'",
                                   scene->tenant, scene->other),
                      1);
 }
@@ -180,9 +185,9 @@ static void hmac_only_where_the_tenant_allows_it(void **state)
     scene_sql(scene, "UPDATE tenant SET allow_hmac = false WHERE tenant_id = '%s'", scene->tenant);
     assert_found(scene, scene->tenant, "shared", NULL);
     assert_found(scene, scene->tenant, NULL, "public");
-    static const char *const bad[] = {"'HS256', 'pem', NULL", "'HS256', NULL, NULL",
+    static const char *const bad[] = {"'HS256', 'pem', NULL",   "'HS256', NULL, NULL",
                                       "'ES256', NULL, '\\x00'", "'ES256', 'pem', '\\x00'",
-                                      "'none', 'pem', NULL", "'ES512', 'pem', NULL"};
+                                      "'none', 'pem', NULL",    "'ES512', 'pem', NULL"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         scene_try(scene, "sallyport_api", scene->tenant, "23514",
                   "INSERT INTO verification_key (tenant_id, kid, created_by, alg, public_pem, "
@@ -215,11 +220,12 @@ static void a_tenant_lists_its_own_newest_first(void **state)
     static const char *const kids[] = {"one", "two", "three"};
     for (size_t i = 0; i < ARRAY_LEN(kids); i++) {
         struct key_record record = record_of(kids[i]);
+        record.created_ms += (int64_t)i;
         assert_ok(add(scene, scene->tenant, &record, &fault));
     }
     struct key_record others = record_of("theirs");
     assert_ok(add(scene, scene->other, &others, &fault));
-    assert_ok(revoke(scene, scene->tenant, "two", &fault));
+    assert_ok(revoke_key(scene, scene->tenant, "two", &fault));
     struct listing listing = {0}, theirs = {0};
     assert_ok(keys_list(scene->api, scene->tenant, note, &listing, &fault));
     assert_int_equal(listing.count, 3);
@@ -237,20 +243,12 @@ static void a_wrapped_secret_opens_in_its_place_only(void **state)
 {
     struct scene *scene = *state;
     struct fault fault;
-    char path[] = "/tmp/sallyport-key.XXXXXX";
-    AUTO_CLOSE int fd = mkstemp(path);
     static const char secret[] = "a shared secret of enough bytes for HS256 ";
-    char hex[66];
-    memset(hex, 'a', 64);
-    hex[64] = '\n';
-    assert_int_equal(write(fd, hex, 65), 65);
-    AUTO_MASTER_KEY struct master_key *master = NULL;
-    int loaded = master_key_load(path, &master, &fault);
-    assert_int_equal(unlink(path), 0);
-    assert_ok(loaded);
+    struct master_key master;
+    random_bytes(master.bytes, sizeof master.bytes);
     AUTO_BUF struct buf context = BUF(512), wrapped = BUF(1024);
     key_wrap_context(scene->tenant, "shared", &context);
-    assert_ok(secret_wrap(master, buf_span(&context), span_text(secret), &wrapped, &fault));
+    assert_ok(secret_wrap(&master, buf_span(&context), span_text(secret), &wrapped, &fault));
     struct key_record record = record_of("shared"), moved = record_of("moved");
     record.alg = moved.alg = JWS_HS256;
     record.wrapped_secret = moved.wrapped_secret = buf_span(&wrapped);
@@ -262,10 +260,10 @@ static void a_wrapped_secret_opens_in_its_place_only(void **state)
     assert_ok(keys_find(scene->worker, scene->tenant, "moved", &other_kid, &fault));
     assert_ok(keys_find(scene->worker, scene->other, "shared", &other_tenant, &fault));
     AUTO_TRUST_KEY struct trust_key *key = NULL, *none = NULL;
-    assert_ok(key_open(&good, scene->tenant, master, &key, &fault));
+    assert_ok(key_open(&good, scene->tenant, &master, &key, &fault));
     assert_non_null(key);
-    assert_int_equal(key_open(&other_kid, scene->tenant, master, &none, &fault), -1);
-    assert_int_equal(key_open(&other_tenant, scene->other, master, &none, &fault), -1);
+    assert_int_equal(key_open(&other_kid, scene->tenant, &master, &none, &fault), -1);
+    assert_int_equal(key_open(&other_tenant, scene->other, &master, &none, &fault), -1);
     assert_fault(key_open(&good, scene->tenant, NULL, &none, &fault), FAULT_NOT_FOUND, "HMAC");
     assert_null(none);
 }

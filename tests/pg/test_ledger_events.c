@@ -134,6 +134,59 @@ static void test_pages_are_bounded_by_bytes(void **state)
     assert_page(fixture, &query, "4", 4, true);
 }
 
+/* So does a part of an export, at eight MiB. */
+static void test_exports_are_bounded_by_bytes(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    uint64_t next;
+    const char *const tenants[] = {FIXTURE_TENANT, NULL};
+    assert_ok(pg_execute(fixture->super,
+                         "INSERT INTO event (event_id, tenant_id, type, subject, hash, body) "
+                         "SELECT gen_random_uuid(), 'acme', '" FIXTURE_STARTED
+                         "', 's', sha256(b), b FROM generate_series(0, 9) n, LATERAL (SELECT "
+                         "decode(repeat('0' || n, 1048576), 'hex') AS b) x ORDER BY n",
+                         &fault));
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    ledger_fixture_settle(sequencer);
+    struct heard heard = {.text = BUF(65536)};
+    assert_ok(ledger_export_read(fixture->api, tenants, 0, 10, hear, &heard, &next, &fault));
+    assert_string_equal(buf_text(&heard.text), "0 1 2 3 4 5 6 7");
+    assert_int_equal(next, 8);
+    buf_reset(&heard.text);
+    assert_ok(ledger_export_read(fixture->api, tenants, next, 10, hear, &heard, &next, &fault));
+    assert_string_equal(buf_text(&heard.text), "8 9");
+    assert_int_equal(next, 10);
+    buf_free(&heard.text);
+}
+
+/* Tenants are apart in code too, not by row-level security alone: this connection is bound by
+ * none. */
+static void test_tenants_are_apart_without_row_level_security(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    uint64_t next;
+    int64_t index;
+    struct uuid other[1];
+    AUTO_BUF struct buf body = BUF(4096);
+    const char *const tenants[] = {FIXTURE_TENANT, NULL};
+    ledger_fixture_two_tenants(fixture, 1);
+    ledger_fixture_ids(fixture, FIXTURE_OTHER, 1, other);
+    struct heard heard = {.text = BUF(65536)};
+    assert_ok(ledger_export_read(fixture->super, tenants, 13, 18, hear, &heard, &next, &fault));
+    assert_string_equal(buf_text(&heard.text), "13 14 15- 16- 17-");
+    buf_reset(&heard.text);
+    struct ledger_events_page page;
+    const struct ledger_events_query query = {
+        .tenant = FIXTURE_TENANT, .after = 13, .limit = 3, .bytes_max = LEDGER_EVENTS_BYTES_MAX};
+    assert_ok(ledger_events_read(fixture->super, &query, hear, &heard, &page, &fault));
+    assert_string_equal(buf_text(&heard.text), "14 45 46");
+    assert_fault(ledger_event_read(fixture->super, FIXTURE_TENANT, other, &index, &body, &fault),
+                 FAULT_NOT_FOUND, "");
+    buf_free(&heard.text);
+}
+
 static void test_a_reader_that_has_had_enough(void **state)
 {
     struct ledger_fixture *fixture = *state;
@@ -252,6 +305,8 @@ int main(void)
         LEDGER_TEST(test_pages_of_a_tenant_s_events),
         LEDGER_TEST(test_an_execution_s_events),
         LEDGER_TEST(test_pages_are_bounded_by_bytes),
+        LEDGER_TEST(test_exports_are_bounded_by_bytes),
+        LEDGER_TEST(test_tenants_are_apart_without_row_level_security),
         LEDGER_TEST(test_a_reader_that_has_had_enough),
         LEDGER_TEST(test_one_event),
         LEDGER_TEST(test_exports_rebuild_the_root),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: whoever is paused, killed or cut off, the log is one log, and no event is lost or doubled.
  */
+#include "base/clock.h"
 #include "storage/ledger_batch.h"
 #include "tests/support/ledger_fixture.h"
 #include "tests/support/ledger_process.h"
@@ -98,25 +99,52 @@ static struct ledger_lease lease_of(struct pg *pg, const char *holder, int durat
     return lease;
 }
 
+static struct ledger_batch *take(struct ledger_fixture *fixture, const struct ledger_lease *lease)
+{
+    struct fault fault;
+    enum ledger_batch_outcome outcome;
+    const struct digest empty = merkle_empty_root();
+    struct ledger_batch *batch = NULL;
+    assert_ok(ledger_batch_take(fixture->ledger, lease, 0, &empty, 100, &outcome, &batch, &fault));
+    assert_int_equal(outcome, LEDGER_BATCH_TAKEN);
+    return batch;
+}
+
 /* The leader sleeps in the midst of a batch. Nobody takes over while the database may still commit
- * it; the database gives it up after the lease's time. */
+ * it, though the lease has run out. */
+static void test_a_batch_in_flight_holds_off_a_take_over(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    insert(fixture, "first", 50);
+    struct ledger_lease lease = lease_of(fixture->ledger, "sleeper", 200);
+    AUTO_LEDGER_BATCH struct ledger_batch *batch = take(fixture, &lease);
+    ledger_process_await(fixture,
+                         "SELECT (expires_at < clock_timestamp())::integer FROM ledger_lease", 1);
+    AUTO_SEQUENCER struct sequencer *b = another(fixture, "b", 60000);
+    assert_ok(turn(b, &fault));
+    assert_int_equal(role_of(b), SEQUENCER_STANDBY);
+    ledger_batch_free(TAKE(batch));
+    ledger_fixture_settle(b);
+    ledger_fixture_verify(fixture, 50);
+}
+
+/* He sleeps on: the database gives his batch up after the lease's time, long before its own. */
 static void test_a_leader_paused_in_mid_batch(void **state)
 {
     struct ledger_fixture *fixture = *state;
     struct fault fault;
-    enum ledger_batch_outcome outcome;
-    const struct digest empty = merkle_empty_root();
-    AUTO_LEDGER_BATCH struct ledger_batch *batch = NULL;
     insert(fixture, "first", 50);
     struct ledger_lease lease = lease_of(fixture->ledger, "sleeper", 600);
     assert_int_equal(lease.epoch, 1);
     assert_ok(ledger_session_begin(fixture->ledger, &lease, &fault));
-    assert_ok(ledger_batch_take(fixture->ledger, &lease, 0, &empty, 100, &outcome, &batch, &fault));
-    assert_int_equal(outcome, LEDGER_BATCH_TAKEN);
+    AUTO_LEDGER_BATCH struct ledger_batch *batch = take(fixture, &lease);
     AUTO_SEQUENCER struct sequencer *b = another(fixture, "b", 60000);
     assert_ok(turn(b, &fault));
     assert_int_equal(role_of(b), SEQUENCER_STANDBY);
+    int64_t began = clock_monotonic_ms();
     ledger_fixture_settle(b); /* as soon as it may */
+    assert_true(clock_monotonic_ms() - began < 20000);
     ledger_fixture_verify(fixture, 50);
     /* The sleeper wakes. */
     struct merkle_range range = {0};
@@ -158,6 +186,13 @@ static void test_a_past_epoch_opens_nothing(void **state)
     assert_int_equal(present.epoch, past.epoch + 1);
     /* Somebody else's lease is not to be had while it runs. */
     assert_int_equal(lease_of(fixture->ledger, "c", 60000).epoch, 0);
+    /* One who has taken it again himself goes by his last epoch, too. */
+    struct ledger_lease again = lease_of(fixture->ledger, "b", 60000);
+    assert_int_equal(again.epoch, present.epoch + 1);
+    renewed = present;
+    assert_ok(ledger_lease_renew(fixture->ledger, &renewed, problem, &fault));
+    assert_int_equal(renewed.epoch, 0);
+    present = again;
     /* A run-out lease takes no batch, even where nobody has taken over. */
     assert_ok(pg_execute(fixture->super, "UPDATE ledger_lease SET expires_at = now()", &fault));
     assert_ok(
@@ -328,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(test_one_leads_and_hands_over),
         LEDGER_TEST(test_a_leader_paused_between_batches),
+        LEDGER_TEST(test_a_batch_in_flight_holds_off_a_take_over),
         LEDGER_TEST(test_a_leader_paused_in_mid_batch),
         LEDGER_TEST(test_a_past_epoch_opens_nothing),
         LEDGER_TEST(test_two_batches_after_one_head),

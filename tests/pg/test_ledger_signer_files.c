@@ -76,10 +76,39 @@ static void test_two_signers_of_one_log(void **state)
     AUTO_SIGNER struct signer *other = NULL;
     assert_ok(signer_fixture_open(fixture, other_file, false, &other, &fault));
     AUTO_SIGNER struct signer *signer = signer_fixture_signed_log(fixture, &lease);
+    assert_int_equal(signer_signed(signer)->size, 300);
     assert_ok(signer_fixture_settle(other, fixture->ledger, &lease, &step, &evidence, &fault));
     assert_int_equal(step, SIGNER_PUBLISHED);
     assert_int_equal(signer_signed(other)->size, 300);
     assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_checkpoint"), 1);
+}
+
+/* A head and its checkpoint both forged, before a standby's time but after his file's: he goes
+ * through the entries up to there, not past it. */
+static void test_a_past_that_another_signed(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    struct signer_evidence evidence;
+    enum signer_step step;
+    struct ledger_lease lease;
+    char other_file[160];
+    (void)snprintf(other_file, sizeof other_file, "%s/other", fixture->folder);
+    AUTO_SIGNER struct signer *other = NULL;
+    assert_ok(signer_fixture_open(fixture, other_file, false, &other, &fault));
+    AUTO_SIGNER struct signer *signer = signer_fixture_signed_log(fixture, &lease);
+    assert_int_equal(signer_signed(signer)->size, 300);
+    ledger_fixture_tamper(fixture, "CREATE TABLE kept AS SELECT * FROM ledger_checkpoint");
+    assert_ok(ledger_lease_release(fixture->ledger, &lease, &fault));
+    signer_fixture_order(fixture, "news", 200);
+    ledger_fixture_tamper(fixture,
+                          "INSERT INTO ledger_checkpoint SELECT * FROM kept;"
+                          "UPDATE ledger_checkpoint SET root = sha256('forged');"
+                          "UPDATE ledger_batch SET root = sha256('forged') WHERE size = 300");
+    lease = signer_fixture_lease(fixture);
+    assert_fault(signer_fixture_settle(other, fixture->ledger, &lease, &step, &evidence, &fault),
+                 FAULT_CONTENT_MISMATCH, "the batch of size 300 has root");
+    assert_int_equal(signer_signed(other)->size, 0);
 }
 
 /* One whose file is of a log that was rolled back and forked since is not convinced. */
@@ -169,6 +198,7 @@ int main(void)
         LEDGER_TEST(test_a_crash_between_state_and_publication),
         LEDGER_TEST(test_no_signature_without_a_durable_state),
         LEDGER_TEST(test_two_signers_of_one_log),
+        LEDGER_TEST(test_a_past_that_another_signed),
         LEDGER_TEST(test_an_old_state_of_a_log_that_forked),
         LEDGER_TEST(test_state_files_that_are_refused),
         LEDGER_TEST(test_a_missing_state_over_an_emptied_log),

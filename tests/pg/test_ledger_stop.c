@@ -162,6 +162,20 @@ static void test_the_signer_of_a_running_leader(void **state)
                      100);
 }
 
+/* The tables are emptied under a running leader, who knows better. */
+static void test_heads_deleted_under_a_running_leader(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    insert(fixture, "before", 100);
+    ledger_fixture_settle(sequencer);
+    ledger_fixture_tamper(fixture, "DELETE FROM ledger_batch");
+    insert(fixture, "after", 10);
+    ledger_fixture_settle(sequencer);
+    assert_stopped(fixture, sequencer, "ends at size 0, but there are 100 entries");
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_batch"), 0);
+}
+
 /* What one process has found stops the leader, whoever that is. */
 static void test_a_leader_that_is_told(void **state)
 {
@@ -261,6 +275,7 @@ int main(void)
         LEDGER_TEST(test_an_edited_head),
         LEDGER_TEST(test_a_pending_hash_that_is_none),
         LEDGER_TEST(test_the_signer_of_a_running_leader),
+        LEDGER_TEST(test_heads_deleted_under_a_running_leader),
         LEDGER_TEST(test_a_leader_that_is_told),
         LEDGER_TEST(test_evidence_that_cannot_be_kept_at_first),
         LEDGER_TEST(test_what_it_takes_to_go_on),

@@ -36,8 +36,8 @@ static void a_tenant_is_made_once_with_its_event(void **state)
                   "INSERT INTO tenant (tenant_id) VALUES (E'%s')", bad[i]);
     assert_fault(create(scene->api, "by-the-api", 0, -1, &fault), FAULT_INTERNAL, "42501");
     assert_fault(create(scene->worker, "by-a-worker", 0, -1, &fault), FAULT_INTERNAL, "42501");
-    assert_int_equal(scene_number(scene, "SELECT count(*) FROM tenant WHERE tenant_id LIKE 'by-%%'"),
-                     0);
+    assert_int_equal(
+        scene_number(scene, "SELECT count(*) FROM tenant WHERE tenant_id LIKE 'by-%%'"), 0);
 }
 
 static void a_policy_is_kept_and_changed(void **state)
@@ -103,7 +103,7 @@ static int create_key(struct pg *pg, const struct api_key *key, struct fault *fa
     return api_keys_create(pg, key, event, fault);
 }
 
-static int revoke(struct pg *pg, const char *tenant, const char *id, struct fault *fault)
+static int revoke_key(struct pg *pg, const char *tenant, const char *id, struct fault *fault)
 {
     AUTO_EVENT struct event *event = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
     return api_keys_revoke(pg, tenant, id, event, fault);
@@ -143,13 +143,15 @@ static void only_live_api_keys_are_found(void **state)
     struct api_key past = key_of(scene->tenant, "bbbbbbbb00000002", ROLE_VIEWER, now - 1);
     assert_ok(create_key(scene->api, &future, &fault));
     assert_ok(create_key(scene->api, &past, &fault));
-    static const char *const none[] = {"bbbbbbbb00000002", "bbbbbbbb00000003", "", "bbbbbbbb0000000",
-                                       "BBBBBBBB00000001", "%", "bbbbbbbb0000000_"};
+    static const char *const none[] = {"bbbbbbbb00000002", "bbbbbbbb00000003", "",
+                                       "bbbbbbbb0000000",  "BBBBBBBB00000001", "%",
+                                       "bbbbbbbb0000000_"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++)
-        assert_fault(api_keys_find(scene->api, none[i], &found, &fault), FAULT_NOT_FOUND, "API key");
+        assert_fault(api_keys_find(scene->api, none[i], &found, &fault), FAULT_NOT_FOUND,
+                     "API key");
     assert_memory_equal(&found, &untouched, sizeof found);
     assert_ok(api_keys_find(scene->api, "bbbbbbbb00000001", &found, &fault));
-    assert_ok(revoke(scene->api, scene->tenant, "bbbbbbbb00000001", &fault));
+    assert_ok(revoke_key(scene->api, scene->tenant, "bbbbbbbb00000001", &fault));
     assert_fault(api_keys_find(scene->api, "bbbbbbbb00000001", &found, &fault), FAULT_NOT_FOUND,
                  "API key");
     assert_fault(api_keys_find(scene->worker, "bbbbbbbb00000001", &found, &fault), FAULT_INTERNAL,
@@ -163,13 +165,14 @@ static void a_key_is_revoked_once_by_its_tenant(void **state)
     struct api_key found;
     const char *id = scene_api_key(scene, scene->tenant, "alice", ROLE_VIEWER);
     const char *type = event_type_name(EVENT_APIKEY_REVOKED);
-    assert_fault(revoke(scene->api, scene->other, id, &fault), FAULT_NOT_FOUND, "API key");
-    assert_fault(revoke(scene->api, scene->tenant, "0000000000000000", &fault), FAULT_NOT_FOUND,
+    assert_fault(revoke_key(scene->api, scene->other, id, &fault), FAULT_NOT_FOUND, "API key");
+    assert_fault(revoke_key(scene->api, scene->tenant, "0000000000000000", &fault), FAULT_NOT_FOUND,
                  "API key");
     assert_ok(api_keys_find(scene->api, id, &found, &fault));
     assert_int_equal(events_of(scene, scene->tenant, type), 0);
-    assert_ok(revoke(scene->api, scene->tenant, id, &fault));
-    assert_fault(revoke(scene->api, scene->tenant, id, &fault), FAULT_STATE_CONFLICT, "already");
+    assert_ok(revoke_key(scene->api, scene->tenant, id, &fault));
+    assert_fault(revoke_key(scene->api, scene->tenant, id, &fault), FAULT_STATE_CONFLICT,
+                 "already");
     assert_int_equal(events_of(scene, scene->tenant, type), 1);
     assert_int_equal(events_of(scene, scene->other, type), 0);
     scene_try(scene, "sallyport_api", scene->tenant, "42501",
@@ -199,7 +202,7 @@ static void a_tenant_lists_its_own_newest_first(void **state)
     for (int i = 0; i < 3; i++)
         ids[i] = scene_api_key(scene, scene->tenant, "alice", ROLE_PUBLISHER | ROLE_APPROVER);
     (void)scene_api_key(scene, scene->other, "mallory", ROLE_ADMIN);
-    assert_ok(revoke(scene->api, scene->tenant, ids[1], &fault));
+    assert_ok(revoke_key(scene->api, scene->tenant, ids[1], &fault));
     struct listing all = {0}, two = {.stop_after = 2}, none = {0};
     assert_ok(api_keys_list(scene->api, scene->tenant, note, &all, &fault));
     assert_int_equal(all.count, 3);
@@ -227,11 +230,13 @@ static void a_platform_key_is_no_tenant_s(void **state)
     struct scene *scene = *state;
     struct fault fault;
     struct api_key found;
-    scene_sql(scene, "INSERT INTO api_key (api_key_id, principal, roles, secret_hash, created_by)"
-                     " VALUES ('cccccccc00000001', 'operator', '{viewer}', sha256(''), 'operator')");
+    scene_sql(scene,
+              "INSERT INTO api_key (api_key_id, principal, roles, secret_hash, created_by)"
+              " VALUES ('cccccccc00000001', 'operator', '{viewer}', sha256(''), 'operator')");
     assert_ok(api_keys_find(scene->api, "cccccccc00000001", &found, &fault));
     assert_string_equal(found.tenant_id, "");
-    assert_fault(revoke(scene->api, scene->tenant, "cccccccc00000001", &fault), FAULT_NOT_FOUND, "");
+    assert_fault(revoke_key(scene->api, scene->tenant, "cccccccc00000001", &fault), FAULT_NOT_FOUND,
+                 "");
     struct listing listing = {0};
     assert_ok(api_keys_list(scene->api, scene->tenant, note, &listing, &fault));
     assert_int_equal(listing.count, 0);
@@ -243,11 +248,14 @@ static void a_platform_key_is_no_tenant_s(void **state)
 static void the_table_refuses_what_is_no_key(void **state)
 {
     struct scene *scene = *state;
-    static const char *const bad[] = {
-        "'CCCCCCCC00000001', 'a', '{viewer}', sha256('')", "'cccc', 'a', '{viewer}', sha256('')",
-        "'dddddddd00000001', '', '{viewer}', sha256('')", "'dddddddd00000001', '-a', '{viewer}', sha256('')",
-        "'dddddddd00000001', 'a', '{}', sha256('')", "'dddddddd00000001', 'a', '{root}', sha256('')",
-        "'dddddddd00000001', 'a', '{viewer,root}', sha256('')", "'dddddddd00000001', 'a', '{viewer}', '\\x00'"};
+    static const char *const bad[] = {"'CCCCCCCC00000001', 'a', '{viewer}', sha256('')",
+                                      "'cccc', 'a', '{viewer}', sha256('')",
+                                      "'dddddddd00000001', '', '{viewer}', sha256('')",
+                                      "'dddddddd00000001', '-a', '{viewer}', sha256('')",
+                                      "'dddddddd00000001', 'a', '{}', sha256('')",
+                                      "'dddddddd00000001', 'a', '{root}', sha256('')",
+                                      "'dddddddd00000001', 'a', '{viewer,root}', sha256('')",
+                                      "'dddddddd00000001', 'a', '{viewer}', '\\x00'"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         scene_try(scene, "sallyport_api", scene->tenant, "23514",
                   "INSERT INTO api_key (tenant_id, created_by, api_key_id, principal, roles, "

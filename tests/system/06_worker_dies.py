@@ -5,7 +5,6 @@ Killed during a run: `lost`, exactly once, and its sandbox dies with it. Killed 
 the job runs on another worker. Stopped: what runs is let to its end, nothing new begins."""
 
 import os
-import signal
 import time
 
 from support import host, wait
@@ -82,14 +81,18 @@ def claimed(world, execution_id):
 
 
 class Stuck:
-    """Workers can claim, and get no further: the table they read next is locked."""
+    """A job that the worker has claimed, and gets no further with: the table it reads next is locked."""
 
-    def __init__(self, world):
+    def __init__(self, world, worker, *args):
         self.session = world.db.session()
+        worker.pause()
+        self.execution_id = world.accept(*args)
+        self.session.sql("BEGIN; LOCK TABLE artifact IN ACCESS EXCLUSIVE MODE;")
+        worker.resume()
+        wait.until(SOON, "it is claimed", lambda: claimed(world, self.execution_id))
 
     def __enter__(self):
-        self.session.sql("BEGIN; LOCK TABLE artifact IN ACCESS EXCLUSIVE MODE;")
-        return self
+        return self.execution_id
 
     def __exit__(self, *_):
         self.session.close()
@@ -129,9 +132,7 @@ def is_lost_with(world, execution_id, worker):
 
 def test_killed_before_the_start(world):
     only(world, "first")
-    with Stuck(world):
-        execution_id = world.accept("print", "at last")
-        wait.until(SOON, "it is claimed", lambda: claimed(world, execution_id))
+    with Stuck(world, world.daemons["first"], "print", "at last") as execution_id:
         world.daemons["first"].kill()
     assert world.event_counts(execution_id) == {ACCEPTED: 1}
     start_worker(world, "second")
@@ -142,9 +143,7 @@ def test_stalled_before_the_start(world):
     """It wakes up with a claim that another has taken over, and must not start it."""
     only(world, "first")
     stalled = world.daemons["first"]
-    with Stuck(world):
-        execution_id = world.accept("print", "once")
-        wait.until(SOON, "it is claimed", lambda: claimed(world, execution_id))
+    with Stuck(world, stalled, "print", "once") as execution_id:
         stalled.pause()
     start_worker(world, "second")
     ran_once(world, execution_id, "second")
@@ -206,9 +205,9 @@ def test_stopped_in_the_midst_of_a_claim(world):
         session.sql("BEGIN; LOCK TABLE worker IN ACCESS EXCLUSIVE MODE;")
         execution_id = world.accept("sleep", "600")
         wait.until(SOON, "a claim is under way", lambda: world.db.count(waits) > 0)
-        worker.signal(signal.SIGTERM)
+        worker.terminate()
         wait.until(SOON, "the worker is stopping", lambda: worker.ops("/livez")[0] == 0)
-    worker.stop(30)
+    worker.ended(20)
     execution = world.execution(execution_id)
     assert execution["state"] in ("queued", "cancelled"), execution
     if execution["state"] == "queued":

@@ -213,7 +213,9 @@ def test_rows_that_all_agree_stop_the_signer(world):
         assert world.db.count("ledger_checkpoint") == signed, "it signed after all"
         assert world.daemons["ledger"].ops("/readyz")[0] == 503
         token = world.token("print", "never")
-        wait.until(20, "nothing is accepted", lambda: world.submit(token).refused(503, "unavailable"))
+        bad = tokens.flip(token, 2, 7)  # to ask with until the api has noticed, for the good one would be taken
+        wait.until(20, "the api knows that nothing is accepted", lambda: world.submit(bad).refused(503, "unavailable"))
+        world.submit(token).refused(503, "unavailable")
         world.queue_is_empty()
         assert os.path.exists(os.path.join(world.state_dir("ledger"), evidence(world)))
 
@@ -226,12 +228,17 @@ def evidence(world):
 
 
 def test_it_goes_on_when_an_operator_says_so(world):
-    """The rows are put back, the evidence is taken away, the problem cleared: only then it signs again."""
+    """The rows are put back (those too that were ordered behind the lie before the signer saw it), the
+    evidence is taken away, the problem cleared: only then it signs again."""
     state = world.state_dir("ledger")
     if not any(name.endswith(".evidence") for name in os.listdir(state)):
         return  # asked for alone: nothing has stopped
     daemon = world.daemons["ledger"]
     daemon.stop()
+    entries = [bytes.fromhex(row[0]) for row in world.db.sql("SELECT encode(hash, 'hex') FROM ledger_entry ORDER BY idx")]
+    sizes = [int(row[0]) for row in world.db.sql("SELECT size FROM ledger_batch")]
+    change(world, *(f"UPDATE ledger_batch SET root = '\\x{ledger.root([ledger.leaf(entry) for entry in entries[:size]]).hex()}',"
+                    f" frontier = '\\x{frontier_of(entries[:size])}' WHERE size = {size}" for size in sizes))
     os.rename(os.path.join(state, evidence(world)), os.path.join(world.folder, "evidence"))
     world.db.sql("UPDATE ledger_lease SET problem = NULL")
     daemon.start().ready()

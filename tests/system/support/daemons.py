@@ -119,14 +119,14 @@ class Daemon:
         self.process.wait(STOP_SECONDS)
         self.dead = True
 
-    def stop(self, seconds=STOP_SECONDS):
-        """SIGTERM; it must end by itself, in time, with exit code 0 and without leaks."""
-        if self.dead:
-            return
+    def terminate(self):
+        """SIGTERM, once: a second one means at once."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
         self.dead = True
-        if self.alive():
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
+
+    def ended(self, seconds=STOP_SECONDS):
+        """It must end by itself, in time, with exit code 0 and without leaks."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -134,6 +134,14 @@ class Daemon:
             self.process.wait(STOP_SECONDS)
             raise AssertionError(f"{self.name} did not stop within {seconds} s of SIGTERM") from None
         assert code == 0, f"{self.name} ended with {code}:\n{self.log()[-3000:]}"
+
+    def stop(self, seconds=STOP_SECONDS):
+        if self.dead:
+            return
+        if self.alive():
+            self.terminate()
+        self.dead = True
+        self.ended(seconds)
 
     def complaint(self):
         """What is wrong with it now, None if nothing is."""

@@ -203,6 +203,27 @@ class Database:
             return
         raise AssertionError(f"{text!r} as {how} was not refused")
 
+    def refuses_all(self, statements, state, **how):
+        """Each of the statements must fail, and for that reason; in one session."""
+        quoted = ",".join("$st$" + statement + "$st$" for statement in statements)
+        self.sql(f"""DO $do$
+            DECLARE
+                statement text;
+                seen text;
+            BEGIN
+                FOREACH statement IN ARRAY ARRAY[{quoted}] LOOP
+                    BEGIN
+                        EXECUTE statement;
+                        seen := 'no error';
+                    EXCEPTION WHEN OTHERS THEN
+                        seen := SQLSTATE;
+                    END;
+                    IF seen <> '{state}' THEN
+                        RAISE EXCEPTION '% gave %, expected {state}', statement, seen;
+                    END IF;
+                END LOOP;
+            END $do$""", **how)
+
     def session(self, role="postgres"):
         session = Session(self.conninfo(role))
         session.sql("SET search_path = sallyport, pg_temp;")

@@ -120,9 +120,9 @@ static void only_the_one_text_is_read(void **state)
         assert_memory_equal(&digest, &before, sizeof digest);
     }
     struct digest digest;
-    assert_int_equal(digest_parse(ABC_TEXT + 7, 64, &digest), -1);
+    assert_int_equal(digest_parse(&ABC_TEXT[7], 64, &digest), -1);
     assert_int_equal(digest_parse(ABC_TEXT "\0", DIGEST_TEXT_LEN + 1, &digest), -1);
-    assert_int_equal(digest_parse_any(ABC_TEXT + 8, 63, &digest), -1);
+    assert_int_equal(digest_parse_any(&ABC_TEXT[8], 63, &digest), -1);
 }
 
 int main(void)

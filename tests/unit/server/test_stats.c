@@ -153,18 +153,18 @@ static void test_metrics(void **state)
     AUTO_BUF struct buf text = BUF(1 << 20);
     metrics_write(metrics, &text);
     static const char *const wanted[] = {
-        "# TYPE http_requests_total counter\n",
-        "http_requests_total{method=\"GET\",route=\"/item/{id}\",code=\"204\"} 4\n",
-        "http_requests_total{method=\"-\",route=\"-\",code=\"404\"} 2\n",
-        "http_requests_total{method=\"-\",route=\"-\",code=\"405\"} 2\n",
-        "http_requests_total{method=\"-\",route=\"-\",code=\"400\"} 2\n",
-        "http_requests_total{method=\"-\",route=\"-\",code=\"499\"} 2\n",
-        "http_requests_total{method=\"POST\",route=\"/post\",code=\"413\"} 2\n",
-        "http_requests_total{method=\"POST\",route=\"/post\",code=\"499\"} 2\n",
-        "# TYPE http_request_duration_seconds histogram\n",
-        "http_request_duration_seconds_count{method=\"GET\",route=\"/item/{id}\"} 4\n",
-        "http_request_duration_seconds_bucket{method=\"GET\",route=\"/item/{id}\",le=\"+Inf\"} 4\n",
-        "http_request_duration_seconds_count{method=\"PUT\",route=\"/read\"} 0\n",
+        "# TYPE sallyport_http_requests_total counter\n",
+        "sallyport_http_requests_total{method=\"GET\",route=\"/item/{id}\",code=\"204\"} 4\n",
+        "sallyport_http_requests_total{method=\"-\",route=\"-\",code=\"404\"} 2\n",
+        "sallyport_http_requests_total{method=\"-\",route=\"-\",code=\"405\"} 2\n",
+        "sallyport_http_requests_total{method=\"-\",route=\"-\",code=\"400\"} 2\n",
+        "sallyport_http_requests_total{method=\"-\",route=\"-\",code=\"499\"} 2\n",
+        "sallyport_http_requests_total{method=\"POST\",route=\"/post\",code=\"413\"} 2\n",
+        "sallyport_http_requests_total{method=\"POST\",route=\"/post\",code=\"499\"} 2\n",
+        "# TYPE sallyport_http_request_duration_seconds histogram\n",
+        "sallyport_http_request_duration_seconds_count{method=\"GET\",route=\"/item/{id}\"} 4\n",
+        "sallyport_http_request_duration_seconds_bucket{method=\"GET\",route=\"/item/{id}\",le=\"+Inf\"} 4\n",
+        "sallyport_http_request_duration_seconds_count{method=\"PUT\",route=\"/read\"} 0\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
         if (strstr(buf_text(&text), wanted[i]) == NULL)

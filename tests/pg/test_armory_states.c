@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goal: inspection takes one artifact at a time and ends once; states move as the table of legal
+ * moves says, each by the role whose move it is. */
+#include "tests/pg/scene.h"
+
+static enum artifact_state state_of(struct scene *scene, const struct digest *sha256)
+{
+    struct fault fault;
+    AUTO_ARTIFACT struct artifact found = {0};
+    assert_ok(armory_find(scene->api, scene->tenant, sha256, &found, &fault));
+    return found.state;
+}
+
+/* Nothing of other tests is in the way. */
+static void clear_waiting(struct scene *scene)
+{
+    scene_sql(scene, "UPDATE artifact SET state = 'rejected' WHERE state = 'inspecting'");
+}
+
+static bool take(struct scene *scene, struct pg *pg, int seconds, struct digest *ret_sha256)
+{
+    struct fault fault;
+    char tenant[TENANT_ID_MAX + 1];
+    AUTO_ARTIFACT struct artifact artifact = {0};
+    if (armory_inspect_next(pg, seconds, tenant, &artifact, &fault) != 0) {
+        assert_fault(-1, FAULT_NOT_FOUND, "waits");
+        return false;
+    }
+    assert_string_equal(tenant, scene->tenant);
+    assert_int_equal(artifact.state, ARTIFACT_INSPECTING);
+    assert_true(span_equal(artifact.descriptor, span_text("{}")));
+    *ret_sha256 = artifact.sha256;
+    return true;
+}
+
+static void the_oldest_is_inspected_first_and_once(void **state)
+{
+    struct scene *scene = *state;
+    clear_waiting(scene);
+    struct digest taken, tools[3];
+    static const char *const names[] = {"one", "two", "three"};
+    for (int i = 0; i < 3; i++)
+        tools[i] = scene_artifact(scene, scene->tenant, names[i]);
+    for (int i = 0; i < 3; i++) {
+        assert_true(take(scene, scene->worker, 600, &taken));
+        assert_true(digest_equal(&taken, &tools[i]));
+    }
+    assert_false(take(scene, scene->worker, 600, &taken));
+    /* Its worker never came back: another takes it up. */
+    scene_sql(scene,
+              "UPDATE artifact SET inspect_until = now() - interval '1 second' WHERE sha256 "
+              "= '\\x%s'",
+              digest_hex(&tools[1]).text);
+    assert_true(take(scene, scene->worker, 600, &taken));
+    assert_true(digest_equal(&taken, &tools[1]));
+    assert_false(take(scene, scene->worker, 600, &taken));
+}
+
+/* What another worker has in its hands is passed over without waiting. */
+static void workers_do_not_wait_for_each_other(void **state)
+{
+    struct scene *scene = *state;
+    clear_waiting(scene);
+    struct digest taken, first = scene_artifact(scene, scene->tenant, "one");
+    struct digest second = scene_artifact(scene, scene->tenant, "two");
+    scene_sql(scene, "BEGIN");
+    scene_sql(scene, "SELECT FROM artifact WHERE sha256 = '\\x%s' FOR UPDATE",
+              digest_hex(&first).text);
+    assert_true(take(scene, scene->worker, 600, &taken));
+    assert_true(digest_equal(&taken, &second));
+    assert_false(take(scene, scene->worker, 600, &taken));
+    scene_sql(scene, "ROLLBACK");
+    assert_true(take(scene, scene->worker, 600, &taken));
+    assert_true(digest_equal(&taken, &first));
+}
+
+static void an_inspection_ends_once(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    clear_waiting(scene);
+    struct digest good = scene_artifact(scene, scene->tenant, "good"), taken;
+    struct digest bad = scene_artifact(scene, scene->tenant, "bad");
+    struct digest gone = scene_artifact(scene, scene->tenant, "gone");
+    assert_ok(armory_inspected(scene->worker, scene->tenant, &good, NULL, &fault));
+    assert_int_equal(state_of(scene, &good), ARTIFACT_PENDING);
+    assert_ok(armory_inspected(scene->worker, scene->tenant, &bad, "a device file", &fault));
+    assert_int_equal(state_of(scene, &bad), ARTIFACT_REJECTED);
+    AUTO_ARTIFACT struct artifact rejected = {0};
+    assert_ok(armory_find(scene->api, scene->tenant, &bad, &rejected, &fault));
+    assert_string_equal(rejected.reason, "a device file");
+    /* A second worker, late, changes nothing; nor one for another tenant. */
+    assert_ok(armory_inspected(scene->worker, scene->tenant, &good, "late", &fault));
+    assert_int_equal(state_of(scene, &good), ARTIFACT_PENDING);
+    assert_ok(armory_inspected(scene->worker, scene->tenant, &bad, NULL, &fault));
+    assert_int_equal(state_of(scene, &bad), ARTIFACT_REJECTED);
+    assert_ok(armory_inspected(scene->worker, scene->other, &gone, NULL, &fault));
+    assert_int_equal(state_of(scene, &gone), ARTIFACT_INSPECTING);
+    /* Revoked meanwhile, it stays so. */
+    scene_sql(scene,
+              "UPDATE artifact SET state = 'revoked', revoked_at = now() WHERE sha256 = "
+              "'\\x%s'",
+              digest_hex(&gone).text);
+    assert_ok(armory_inspected(scene->worker, scene->tenant, &gone, NULL, &fault));
+    assert_int_equal(state_of(scene, &gone), ARTIFACT_REVOKED);
+    assert_false(take(scene, scene->worker, 600, &taken));
+    assert_fault(armory_inspected(scene->api, scene->tenant, &good, NULL, &fault), FAULT_INTERNAL,
+                 "42501");
+}
+
+static const char *const states[] = {"inspecting", "pending", "rejected", "revoked"};
+
+/* [from][to]: the role whose move it is, NULL where there is none. */
+static const char *const moves[4][4] = {
+    {"any", "worker", "worker", "api"},
+    {NULL, "any", NULL, "api"},
+    {NULL, NULL, "any", NULL},
+    {NULL, NULL, NULL, "any"},
+};
+
+static void set_state(struct scene *scene, const struct digest *sha256, const char *to)
+{
+    scene_sql(scene,
+              "UPDATE artifact SET state = '%s', revoked_at = CASE '%s' WHEN 'revoked' THEN now() "
+              "END WHERE sha256 = '\\x%s' AND tenant_id = '%s'",
+              to, to, digest_hex(sha256).text, scene->tenant);
+}
+
+static void states_move_as_the_table_says(void **state)
+{
+    struct scene *scene = *state;
+    for (size_t from = 0; from < 4; from++) {
+        struct digest tool = scene_artifact(scene, scene->tenant, states[from]);
+        set_state(scene, &tool, states[from]);
+        for (size_t to = 0; to < 4; to++) {
+            const char *mover = moves[from][to];
+            bool revokes = strcmp(states[to], "revoked") == 0;
+            /* The owner's only bound is the order of states. */
+            scene_try(
+                scene, "sallyport_owner", NULL, mover == NULL ? "23514" : "00000",
+                "UPDATE artifact SET state = '%s', revoked_at = CASE '%s' WHEN 'revoked' THEN "
+                "now() END WHERE sha256 = '\\x%s'",
+                states[to], states[to], digest_hex(&tool).text);
+            if (from == to)
+                continue;
+            const char *api = mover == NULL               ? "23514"
+                              : strcmp(mover, "api") == 0 ? "00000"
+                                                          : "42501";
+            scene_try(scene, "sallyport_api", scene->tenant, api,
+                      "UPDATE artifact SET state = '%s'%s WHERE sha256 = '\\x%s'", states[to],
+                      revokes ? ", revoked_at = now(), revoked_by = 'a'" : "",
+                      digest_hex(&tool).text);
+            if (revokes) { /* a worker cannot even say when */
+                scene_try(
+                    scene, "sallyport_worker", NULL, "42501",
+                    "UPDATE artifact SET state = 'revoked', revoked_at = now() WHERE sha256 = "
+                    "'\\x%s'",
+                    digest_hex(&tool).text);
+                continue;
+            }
+            const char *worker = mover == NULL                  ? "23514"
+                                 : strcmp(mover, "worker") == 0 ? "00000"
+                                                                : "42501";
+            scene_try(scene, "sallyport_worker", NULL, worker,
+                      "UPDATE artifact SET state = '%s' WHERE sha256 = '\\x%s'", states[to],
+                      digest_hex(&tool).text);
+        }
+    }
+}
+
+/* Not even the owner changes what an artifact is. */
+static void what_it_is_never_changes(void **state)
+{
+    struct scene *scene = *state;
+    struct digest tool = scene_artifact(scene, scene->tenant, "tool");
+    struct uuid other = scene_upload(scene, scene->tenant, "other");
+    static const char *const changes[] = {"sha256 = sha256('')", "size = size + 1",
+                                          "kind = 'oci'",        "descriptor = '{\"a\":1}'",
+                                          "ingested_by = 'bob'", "descriptor_sha256 = sha256('')"};
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        scene_try(scene, "sallyport_owner", NULL, "23514",
+                  "UPDATE artifact SET %s WHERE sha256 = '\\x%s'", changes[i],
+                  digest_hex(&tool).text);
+        scene_try(scene, "sallyport_api", scene->tenant, "42501",
+                  "UPDATE artifact SET %s WHERE sha256 = '\\x%s'", changes[i],
+                  digest_hex(&tool).text);
+        scene_try(scene, "sallyport_worker", NULL, "42501",
+                  "UPDATE artifact SET %s WHERE sha256 = '\\x%s'", changes[i],
+                  digest_hex(&tool).text);
+    }
+    scene_try(scene, "sallyport_owner", NULL, "23514",
+              "UPDATE artifact SET blob_id = '%s' WHERE sha256 = '\\x%s'", uuid_format(&other).text,
+              digest_hex(&tool).text);
+    scene_try(scene, "sallyport_owner", NULL, "23514",
+              "UPDATE artifact SET tenant_id = '%s' WHERE sha256 = '\\x%s'", scene->other,
+              digest_hex(&tool).text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENE_TEST(the_oldest_is_inspected_first_and_once),
+        SCENE_TEST(workers_do_not_wait_for_each_other),
+        SCENE_TEST(an_inspection_ends_once),
+        SCENE_TEST(states_move_as_the_table_says),
+        SCENE_TEST(what_it_is_never_changes),
+    };
+    return cmocka_run_group_tests(tests, scene_open, scene_close);
+}
