@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/uuid.h"
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 #include <dirent.h>
 #include <errno.h>

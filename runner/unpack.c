@@ -2,7 +2,7 @@
 #include "runner/unpack.h"
 
 #include "base/text.h"
-#include "runner/process.h"
+#include "sandbox/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

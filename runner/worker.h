@@ -6,7 +6,7 @@
 #pragma once
 
 #include "runner/cache.h"
-#include "runner/sandbox.h"
+#include "sandbox/sandbox.h"
 #include "storage/pg.h"
 #include "trust/manifest.h"
 #include "trust/pins.h"

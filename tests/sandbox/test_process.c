@@ -2,7 +2,7 @@
 /* Goal: a process is born clean, watched to its end, and its end is the end of all it started. */
 #include "tests/sandbox/harness.h"
 
-#include "runner/process.h"
+#include "sandbox/process.h"
 
 #include <poll.h>
 #include <sched.h>

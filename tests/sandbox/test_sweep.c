@@ -3,7 +3,7 @@
  * removes what lies about, and a host that cannot hold a sandbox is refused at the start. */
 #include "tests/sandbox/harness.h"
 
-#include "runner/cgroup.h"
+#include "sandbox/cgroup.h"
 
 #include <poll.h>
 #include <signal.h>

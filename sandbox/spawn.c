@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/spawn.h"
+#include "sandbox/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/cgroup_internal.h"
+#include "sandbox/cgroup_internal.h"
 
 #include "base/clock.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/sandbox.h"
+#include "sandbox/sandbox.h"
 
 #include "base/uuid.h"
 

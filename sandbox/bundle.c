@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/bundle.h"
+#include "sandbox/bundle.h"
 
 #include "base/file.h"
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 #include <errno.h>
 #include <fcntl.h>

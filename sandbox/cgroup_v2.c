@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cgroup v2: one hierarchy (Linux, Documentation/admin-guide/cgroup-v2.rst). */
-#include "runner/cgroup_internal.h"
+#include "sandbox/cgroup_internal.h"
 
 #include <fcntl.h>
 #include <poll.h>

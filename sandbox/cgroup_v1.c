@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cgroup v1: a hierarchy a controller (Linux, Documentation/admin-guide/cgroup-v1). */
-#include "runner/cgroup_internal.h"
+#include "sandbox/cgroup_internal.h"
 
 #include <fcntl.h>
 #include <poll.h>

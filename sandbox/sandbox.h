@@ -12,7 +12,7 @@
 #pragma once
 
 #include "base/fault.h"
-#include "runner/output.h"
+#include "sandbox/output.h"
 
 #include <sys/types.h>
 

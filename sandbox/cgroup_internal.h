@@ -2,7 +2,7 @@
 /* For cgroup.c and its two versions only. */
 #pragma once
 
-#include "runner/cgroup.h"
+#include "sandbox/cgroup.h"
 
 #define CGROUP_FOLDERS_MAX 4
 

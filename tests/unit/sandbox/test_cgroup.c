@@ -2,7 +2,7 @@
 /* Both versions of cgroups over plain folders that look like theirs: what is written where,
  * and what is read back. The real ones are used by the sandbox tests. */
 #include "base/file.h"
-#include "runner/cgroup_internal.h"
+#include "sandbox/cgroup_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

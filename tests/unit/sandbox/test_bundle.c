@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
-#include "runner/bundle.h"
+#include "sandbox/bundle.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From what runsc left behind: how the tool ended, and whether the tool is what ended. */
-#include "runner/gvisor.h"
+#include "sandbox/gvisor.h"
 
 #include "base/file.h"
 #include "base/json.h"
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 #include <errno.h>
 #include <signal.h>

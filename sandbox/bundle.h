@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "runner/sandbox.h"
+#include "sandbox/sandbox.h"
 
 struct bundle;
 

@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include "runner/bundle.h"
-#include "runner/cgroup.h"
-#include "runner/process.h"
-#include "runner/sandbox.h"
+#include "sandbox/bundle.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/process.h"
+#include "sandbox/sandbox.h"
 
 #include <time.h>
 

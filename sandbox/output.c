@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/output.h"
+#include "sandbox/output.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/process.h"
+#include "sandbox/process.h"
 
 #include "base/clock.h"
-#include "runner/spawn.h"
+#include "sandbox/spawn.h"
 
 #include <errno.h>
 #include <signal.h>

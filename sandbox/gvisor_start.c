@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How runsc is started: its flags, its mounts, its confinement. */
-#include "runner/gvisor.h"
-#include "runner/path.h"
+#include "sandbox/gvisor.h"
+#include "sandbox/path.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control files of a group: short texts, written and read at one go. */
-#include "runner/cgroup_internal.h"
+#include "sandbox/cgroup_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/fault.h"
-#include "runner/output.h"
+#include "sandbox/output.h"
 
 #include <poll.h>
 

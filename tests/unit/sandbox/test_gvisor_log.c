@@ -2,7 +2,7 @@
 /* What is believed about a run's end, case by case: the tool's own end only where the sentry
  * said so, and runsc agrees. */
 #include "base/file.h"
-#include "runner/gvisor.h"
+#include "sandbox/gvisor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

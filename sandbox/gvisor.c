@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/gvisor.h"
+#include "sandbox/gvisor.h"
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 char *path_join(const char *folder, const char *name)
 {

@@ -3,11 +3,11 @@
  * What holds is looked at, not claimed: a real sandbox is started with a few instructions of
  * ours inside, and while they wait the runtime's processes are examined from the host.
  */
-#include "runner/gvisor.h"
+#include "sandbox/gvisor.h"
 
 #include "base/file.h"
 #include "base/uuid.h"
-#include "runner/path.h"
+#include "sandbox/path.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* The birth of a process for process_run(): clone, pipes, and the child's way to exec. */
 #pragma once
 
-#include "runner/process.h"
+#include "sandbox/process.h"
 
 /* This side of a child that is on its way. All -1 before and after. */
 struct spawned {
