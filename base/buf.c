@@ -27,6 +27,7 @@ static bool buf_grow(struct buf *buf, size_t more)
     }
     buf->data = data;
     buf->cap = cap;
+    buf->data[buf->len] = '\0'; /* what was reserved and never committed is no text */
     return true;
 }
 

@@ -29,7 +29,7 @@ static void test_one_connection_s_events_keep_their_order(void **state)
     struct ledger_fixture *fixture = *state;
     struct fault fault;
     for (int i = 0; i < 20; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof name, "step-%02d", i);
         assert_ok(ledger_fixture_insert(fixture->api, FIXTURE_TENANT, FIXTURE_ACCEPTED, name, 15,
                                         &fault));
