@@ -116,7 +116,8 @@ int run_ledger(const struct settings *settings, int stop_fd)
                                       .init = settings->ledger_init,
                                       .lease_ms = (int)settings->lease_ms,
                                       .batch_max = SEQUENCER_BATCH_MAX,
-                                      .sign_every_ms = SEQUENCER_SIGN_EVERY_MS};
+                                      .sign_every_ms = SEQUENCER_SIGN_EVERY_MS,
+                                      .gather_ms = SEQUENCER_GATHER_MS};
     if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0)
         return failed("ledger", &fault);
     struct metrics *metrics = metrics_new();

@@ -3,6 +3,7 @@
 #include "storage/events.h"
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
+#include "handlers/ledger_fault.h"
 #include "handlers/media.h"
 #include "storage/executions.h"
 #include "storage/ledger_events.h"
@@ -118,7 +119,8 @@ enum answer handle_event_list(struct request *request)
         status = add_execution(request, execution, type, &page, &fault);
     else
         status = add_ledger_page(request, type, &page, &fault);
-    enum answer answer = status == 0 ? reply_events(request, &page) : reply_fault(request, &fault);
+    enum answer answer =
+        status == 0 ? reply_events(request, &page) : reply_ledger_fault(request, &fault);
     buf_free(&page.text);
     return answer;
 }

@@ -2,6 +2,7 @@
 /* /v1/ledger: the read path of the log (C2SP tlog-tiles) and exports. */
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
+#include "handlers/ledger_fault.h"
 #include "handlers/media.h"
 #include "storage/ledger_events.h"
 
@@ -20,7 +21,7 @@ enum answer handle_ledger_checkpoint(struct request *request)
     AUTO_BUF struct buf note = BUF(NOTE_TEXT_MAX);
     if (request_check_query(request, NULL, NULL, &fault) != 0 ||
         ledger_checkpoint_latest(pg_of(request), &size, &root, &note, &fault) != 0)
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     return reply_buf(request, 200, "text/plain; charset=utf-8", &note);
 }
 
@@ -50,15 +51,15 @@ enum answer handle_ledger_entries(struct request *request)
     if (request_check_query(request, NULL, NULL, &fault) != 0 ||
         read_tile(request, &tile, &fault) != 0 ||
         ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, &fault) != 0)
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     uint64_t from = tile.n * TILE_WIDTH;
     if (tile.n > MERKLE_SIZE_MAX / TILE_WIDTH - 1 || tile.width > tile_width(0, tile.n, size)) {
         (void)fault_set(&fault, FAULT_NOT_FOUND, "no such tile; the log has %" PRIu64 " entries",
                         size);
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     }
     if (ledger_entries_read(pg_of(request), from, from + tile.width, entries, &fault) != 0)
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     for (unsigned i = 0; i < tile.width; i++)
         tile_bundle_append(&bundle, &entries[i]);
     if (tile.width == TILE_WIDTH)
@@ -91,12 +92,12 @@ enum answer handle_ledger_export(struct request *request)
         query_int(request, "limit", 1, EXPORT_LINES_MAX, EXPORT_LINES_DEFAULT, &limit, &fault) !=
             0 ||
         ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, &fault) != 0)
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     uint64_t first = (uint64_t)from;
     uint64_t end = size - first > (uint64_t)limit ? first + (uint64_t)limit : size;
     if (first < size && ledger_export_read(pg_of(request), tenants, first, end, export_take, &text,
                                            &next, &fault) != 0)
-        return reply_fault(request, &fault);
+        return reply_ledger_fault(request, &fault);
     char count[32];
     (void)snprintf(count, sizeof count, "%" PRIu64, size);
     reply_header(request, "Sallyport-Ledger-Size", count);

@@ -154,7 +154,8 @@ static void add_row(struct pg_array *columns, const struct admission *item)
 }
 
 /* The nonce decides between transactions that run at once: whose row it is not is left out of every
- * other insert. The event comes last, so that its place in the pending order is taken late. */
+ * other insert. Nonces are spent in one order, or two batches with some in common would wait for
+ * each other. The event comes last, so that its place in the pending order is taken late. */
 static const struct pg_statement insert_accepted = {
     "admission_insert",
     "WITH item AS ("
@@ -169,7 +170,7 @@ static const struct pg_statement insert_accepted = {
     "       event_id, event_hash, event_body)"
     "), spent AS ("
     "  INSERT INTO execution_nonce (tenant_id, nonce, token_sha256, execution_id)"
-    "  SELECT tenant_id, nonce, token_sha256, execution_id FROM item"
+    "  SELECT tenant_id, nonce, token_sha256, execution_id FROM item ORDER BY tenant_id, nonce"
     "  ON CONFLICT DO NOTHING RETURNING execution_id"
     "), active AS ("
     "  INSERT INTO execution_active (execution_id, tenant_id, submitted_at, task_id, operator_id, "

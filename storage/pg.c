@@ -58,7 +58,7 @@ static int configure(struct pg *pg, struct fault *fault)
         PQexec(pg->conn, "SET search_path = sallyport, pg_temp; SET statement_timeout = '30s'; "
                          "SET lock_timeout = '10s'; "
                          "SET idle_in_transaction_session_timeout = '30s'; "
-                         "SET client_min_messages = warning; SET timezone = 'UTC'");
+                         "SET client_min_messages = warning; SET jit = off; SET timezone = 'UTC'");
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         return pg_fail(pg, result, fault);
     pg->prepared_count = 0;
