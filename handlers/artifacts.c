@@ -52,6 +52,12 @@ static enum answer reply_artifact(struct request *request, int status, const str
     if (armory_find(pg_of(request), tenant, sha256, &artifact, &fault) != 0 ||
         armory_approvals(pg_of(request), tenant, sha256, append_approval, approvals, &fault) != 0)
         return reply_fault(request, &fault);
+    if (request_method(request) == HTTP_POST) {
+        char location[128];
+        (void)snprintf(location, sizeof location, "/v1/armory/artifacts/%s",
+                       digest_format(sha256).text);
+        reply_header(request, "Location", location);
+    }
     return reply_json(request, status, artifact_json(&artifact, TAKE(approvals)));
 }
 

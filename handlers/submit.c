@@ -49,6 +49,14 @@ static int64_t preferred_wait_ms(const struct request *request, int64_t most_ms)
     return seconds > most_ms / 1000 ? most_ms : seconds * 1000;
 }
 
+/* Not the route's row: a known caller's refusal leaves an event, this one too. */
+static int check_role(const struct submission *submission, struct fault *fault)
+{
+    if ((submission->caller.roles & ROLE_SUBMITTER) != 0)
+        return 0;
+    return fault_set(fault, FAULT_FORBIDDEN, "this API key has not the role submitter");
+}
+
 static int prove(struct submission *submission, struct fault *fault)
 {
     struct gateway *gateway = gateway_of(submission->request);
@@ -56,7 +64,7 @@ static int prove(struct submission *submission, struct fault *fault)
     AUTO_KNOWN_KEY struct known_key *key = NULL;
     struct span text;
     if (body_token(submission->request, &body, &text, fault) != 0 ||
-        token_parse(text, &submission->token, fault) != 0 ||
+        token_parse(text, &submission->token, fault) != 0 || check_role(submission, fault) != 0 ||
         verification_key_find(gateway, pg_of(submission->request), submission->caller.tenant_id,
                               submission->token->kid, &key, fault) != 0 ||
         token_verify(submission->token, known_key_trust(key), gateway->config.verify, fault) != 0)

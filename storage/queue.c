@@ -111,13 +111,15 @@ int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *fac
                 const char *worker_name, int64_t started_ms, const struct event *event,
                 struct fault *fault)
 {
+    /* The claim is locked until the commit: the reaper, which takes it away where the lease has run
+     * out meanwhile, comes before that lock or sees the state running. */
     static const struct pg_statement update = {
         "queue_start",
         "UPDATE execution_active a SET state = 'running', started_at = $4, worker = $5,"
         " started_event_id = $6"
-        "  FROM execution_queue q"
-        " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"
-        "   AND a.execution_id = q.execution_id AND a.state = 'queued' AND a.cancel_requested_at "
+        "  FROM (SELECT execution_id FROM execution_queue WHERE execution_id = $1"
+        "           AND worker_id = $2 AND fence = $3 FOR UPDATE) q"
+        " WHERE a.execution_id = q.execution_id AND a.state = 'queued' AND a.cancel_requested_at "
         "IS NULL"
         "   AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $2 AND w.lease_expires_at > "
         "now())"};
@@ -224,12 +226,18 @@ int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
 
 int queue_return_expired(struct pg *pg, int64_t *ret_count, struct fault *fault)
 {
+    /* Both rows are locked, so that what starts at this moment is passed over (see queue_start). */
     static const struct pg_statement give = {
         "queue_return_expired",
-        "UPDATE execution_queue q SET worker_id = NULL, fence = NULL FROM execution_active a"
-        " WHERE q.worker_id IS NOT NULL AND a.execution_id = q.execution_id AND a.state = 'queued'"
-        "   AND NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id AND "
-        "w.lease_expires_at > now())"};
+        "WITH gone AS ("
+        "  SELECT q.execution_id FROM execution_queue q JOIN execution_active a USING "
+        "(execution_id)"
+        "   WHERE q.worker_id IS NOT NULL AND a.state = 'queued'"
+        "     AND NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id AND "
+        "w.lease_expires_at > now())"
+        "   FOR UPDATE OF q, a SKIP LOCKED)"
+        " UPDATE execution_queue q SET worker_id = NULL, fence = NULL FROM gone"
+        "  WHERE q.execution_id = gone.execution_id"};
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, NULL, &give, NULL, &result, fault) != 0)
         return -1;

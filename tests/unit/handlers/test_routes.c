@@ -17,7 +17,7 @@ static const struct {
     unsigned access;
     enum route_body body;
 } expected[] = {
-    {HTTP_POST, "/v1/executions", ROLE_SUBMITTER, ROUTE_BODY_BUFFERED},
+    {HTTP_POST, "/v1/executions", ACCESS_ANY_ROLE, ROUTE_BODY_BUFFERED},
     {HTTP_GET, "/v1/executions", ROLE_VIEWER, ROUTE_BODY_NONE},
     {HTTP_GET, "/v1/executions/{id}", ROLE_VIEWER, ROUTE_BODY_NONE},
     {HTTP_GET, "/v1/executions/{id}/manifest", ROLE_VIEWER, ROUTE_BODY_NONE},
@@ -91,7 +91,9 @@ static void writes_need_a_role_that_writes(void **state)
         const struct route *row = &routes[i];
         bool writes =
             row->method == HTTP_POST || row->method == HTTP_PUT || row->method == HTTP_DELETE;
-        if (writes && (row->access == ACCESS_PUBLIC || (row->access & reading) != 0))
+        /* handle_submit checks its role itself, to leave an event (tests/system/02). */
+        if (writes && row->handle != handle_submit &&
+            (row->access == ACCESS_PUBLIC || (row->access & reading) != 0))
             fail_msg("%s %s", method_text(row->method), row->path);
         if (strncmp(row->path, "/v1/", 4) == 0)
             assert_int_not_equal(row->access, ACCESS_PUBLIC);
