@@ -49,6 +49,9 @@ static int read_offer(const json_t *body, struct offer *ret_offer, struct fault 
         read_time("not_before", offer.not_before, &offer.not_before_ms, fault) != 0 ||
         read_time("not_after", offer.not_after, &offer.not_after_ms, fault) != 0)
         return -1;
+    if (offer.not_before_ms != INT64_MIN && offer.not_after_ms != INT64_MIN &&
+        offer.not_before_ms >= offer.not_after_ms)
+        return fault_set(fault, FAULT_KEY_INVALID, "not_after: expected a time after not_before");
     if (!token_kid_valid(offer.kid))
         return fault_set(fault, FAULT_KEY_INVALID,
                          "kid: expected 1 to %d printable ASCII characters", TOKEN_KID_MAX);

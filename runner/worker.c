@@ -68,19 +68,30 @@ static int claim_one(struct slot *slot, struct claim *ret_claim, size_t *ret_cou
     return 0;
 }
 
-/* Marks the slot busy with the claim, unless its incarnation is over meanwhile. */
-static void occupy(struct slot *slot, const struct claim *claim)
+/* Marks the slot busy with the claim. False, and not busy, if the worker drains meanwhile or its
+ * incarnation is over: nobody would stop the run then. */
+static bool occupy(struct slot *slot, const struct claim *claim)
 {
+    struct worker *worker = slot->worker;
     uint64_t drained;
     ssize_t n = read(slot->cancel_fd, &drained, sizeof drained);
     (void)n;
-    (void)pthread_mutex_lock(&slot->worker->mutex);
-    slot->busy = true;
+    (void)pthread_mutex_lock(&worker->mutex);
+    slot->busy =
+        !worker->draining && worker->leased && uuid_equal(&worker->incarnation, &claim->worker_id);
     slot->execution_id = claim->execution_id;
     slot->stop = SLOT_RUNS;
-    if (!slot->worker->leased || !uuid_equal(&slot->worker->incarnation, &claim->worker_id))
-        slot_stop(slot, SLOT_LEASE_LOST);
-    (void)pthread_mutex_unlock(&slot->worker->mutex);
+    bool busy = slot->busy;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return busy;
+}
+
+static void give_back(struct slot *slot, const struct claim *claim)
+{
+    struct fault fault;
+    slot->worker->returned++;
+    if (queue_unclaim(slot->pg, claim, &fault) != 0)
+        log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
 }
 
 static void vacate(struct slot *slot)
@@ -114,7 +125,10 @@ static void *slot_main(void *context)
         struct claim claim;
         size_t count = 0;
         while (claim_one(slot, &claim, &count) == 0 && count == 1) {
-            occupy(slot, &claim);
+            if (!occupy(slot, &claim)) {
+                give_back(slot, &claim);
+                break;
+            }
             bool ended = job_run(slot, &claim);
             vacate(slot);
             if (!ended)

@@ -58,7 +58,9 @@ int scene_begin(void **state)
     number++;
     (void)snprintf(scene->names[0], sizeof scene->names[0], "acme-%d", number);
     (void)snprintf(scene->names[1], sizeof scene->names[1], "other-%d", number);
-    struct fault ignored; /* a test before may have cut them off */
+    struct fault ignored; /* a test before may have cut them off, or failed in a transaction */
+    if (PQtransactionStatus(scene->sql) != PQTRANS_IDLE)
+        PQclear(PQexec(scene->sql, "ROLLBACK"));
     (void)!pg_execute(scene->super, "SELECT 1", &ignored);
     (void)!pg_execute(scene->api, "SELECT 1", &ignored);
     (void)!pg_execute(scene->worker, "SELECT 1", &ignored);

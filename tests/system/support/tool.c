@@ -10,7 +10,8 @@
  *     fill PATH MIB    writes a file so large      touch MIB     uses so much memory
  *     sleep SECONDS    (a fraction is fine)        spin SECONDS  burns time
  *     exit CODE        ends                        raise SIGNAL  ends by it
- *     whoami           uid, gid and capabilities
+ *     whoami           uid, gid and capabilities   fork          children until refused
+ *     open             files until refused          grow PATH MIB writes behind so much of nothing
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -110,6 +111,38 @@ static void who(void)
             fputs(line, stdout);
 }
 
+/* Each child waits until its parent is gone. */
+static void fork_all(void)
+{
+    int gate[2], born = 0;
+    if (pipe(gate) != 0)
+        say("pipe", -1);
+    for (pid_t pid; (pid = fork()) >= 0; born++)
+        if (pid == 0) {
+            char never;
+            close(gate[1]);
+            _exit(read(gate[0], &never, 1) == 0 ? 0 : 1);
+        }
+    say("fork", -1);
+    printf("%d born\n", born);
+}
+
+static void open_all(void)
+{
+    int opened = 0;
+    while (dup(0) >= 0)
+        opened++;
+    say("open", -1);
+    printf("%d opened\n", opened);
+}
+
+static void grow(const char *path, long mib)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    say("grow", fd < 0 ? -1 : pwrite(fd, "x", 1, mib * MIB));
+}
+
 static const char *need(char **args)
 {
     if (*args != NULL)
@@ -164,6 +197,13 @@ int main(int argc, char **argv)
                 putchar(i);
         } else if (strcmp(name, "whoami") == 0) {
             who();
+        } else if (strcmp(name, "fork") == 0) {
+            fork_all();
+        } else if (strcmp(name, "open") == 0) {
+            open_all();
+        } else if (strcmp(name, "grow") == 0) {
+            grow(need(at), number(need(at + 1)));
+            at += 2;
         } else if (strcmp(name, "fill") == 0) {
             flood(open(need(at), O_WRONLY | O_CREAT, 0600), number(need(at + 1)), name);
             at += 2;
