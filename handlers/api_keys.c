@@ -118,6 +118,7 @@ enum answer handle_api_key_create(struct request *request)
     hex_encode(id, sizeof id, key.id);
     (void)snprintf(key.tenant_id, sizeof key.tenant_id, "%s", caller->tenant_id);
     (void)snprintf(key.created_by, sizeof key.created_by, "%s", caller->principal);
+    key.created_by_key = caller->api_key_id;
     if (build_event(request, EVENT_APIKEY_CREATED, &key, &event, &fault) != 0 ||
         api_keys_create(pg_of(request), &key, event, &fault) != 0)
         return reply_fault(request, &fault);

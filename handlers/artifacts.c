@@ -161,6 +161,7 @@ static int ingest(struct request *request, const struct descriptor *descriptor,
         .descriptor = buf_span(json),
         .descriptor_sha256 = descriptor_digest(&upload->sha256, buf_span(json)),
         .ingested_by = caller_of(request)->principal,
+        .ingested_by_key = caller_of(request)->api_key_id,
     };
     json_t *data =
         json_pack("{s:o, s:I, s:o, s:o, s:s}", "sha256", json_digest(&artifact.sha256), "size",

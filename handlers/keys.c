@@ -144,6 +144,7 @@ enum answer handle_key_add(struct request *request)
                                 .not_before_ms = offer.not_before_ms,
                                 .not_after_ms = offer.not_after_ms,
                                 .created_by = caller_of(request)->principal,
+                                .created_by_key = caller_of(request)->api_key_id,
                                 .created_ms = clock_wall_ms(),
                                 .revoked_ms = INT64_MIN};
     if (build_added(request, &record, &event, &fault) != 0 ||

@@ -87,7 +87,9 @@ static void collect(struct waiters *waiters, struct waiter **list, bool *ret_hur
     (void)pthread_mutex_unlock(&waiters->mutex);
 }
 
-static void answer(struct waiters *waiters, struct waiter *waiter)
+/* `away`, once set, answers the rest of a round: one attempt to reach a database that is away is
+ * enough. */
+static void answer(struct waiters *waiters, struct waiter *waiter, struct fault *away)
 {
     AUTO_EXECUTION struct execution execution = {0};
     struct fault fault;
@@ -97,8 +99,15 @@ static void answer(struct waiters *waiters, struct waiter *waiter)
         (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(waiter->wait_ms / 1000));
         reply_header(request, "Preference-Applied", applied);
     }
-    if (executions_get(waiters->pg, waiter->tenant_id, &waiter->execution_id, &execution, &fault) !=
-        0)
+    bool failed = away->code != FAULT_NONE;
+    if (failed)
+        fault = *away;
+    else
+        failed = executions_get(waiters->pg, waiter->tenant_id, &waiter->execution_id, &execution,
+                                &fault) != 0;
+    if (failed && fault.code == FAULT_UNAVAILABLE)
+        *away = fault;
+    if (failed)
         (void)reply_fault(request, &fault);
     else
         (void)reply_execution(request,
@@ -131,6 +140,7 @@ static void ask(struct waiters *waiters, struct waiter *const *asked, size_t cou
 static void answer_due(struct waiters *waiters, struct waiter **list, bool all)
 {
     struct waiter *kept = NULL;
+    struct fault away = {.code = FAULT_NONE};
     int64_t now = clock_monotonic_ms();
     while (*list != NULL) {
         struct waiter *asked[ASK_MAX];
@@ -143,7 +153,7 @@ static void answer_due(struct waiters *waiters, struct waiter **list, bool all)
         ask(waiters, asked, count, ended);
         for (size_t i = 0; i < count; i++) {
             if (all || ended[i] || asked[i]->deadline_ms <= now) {
-                answer(waiters, asked[i]);
+                answer(waiters, asked[i], &away);
             } else {
                 asked[i]->next = kept;
                 kept = asked[i];

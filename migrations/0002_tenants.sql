@@ -30,7 +30,20 @@ COMMENT ON COLUMN sallyport.api_key.principal IS 'the person or machine behind t
 COMMENT ON COLUMN sallyport.api_key.secret_hash IS 'SHA-256 of the 32 secret bytes; the secret itself is never stored';
 CREATE INDEX api_key_tenant ON sallyport.api_key (tenant_id);
 CALL sallyport.isolate('sallyport.api_key');
-GRANT SELECT, INSERT, UPDATE (revoked_at) ON sallyport.api_key TO sallyport_api;
+-- A revocation is final, whoever asks otherwise.
+CREATE FUNCTION sallyport.revoked_once() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL OR NEW.revoked_at IS NULL THEN
+        RAISE EXCEPTION 'a revocation is final' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER revoked_once BEFORE UPDATE ON sallyport.api_key
+    FOR EACH ROW EXECUTE FUNCTION sallyport.revoked_once();
+GRANT SELECT, INSERT (api_key_id, tenant_id, principal, roles, secret_hash, created_by, created_at, expires_at),
+      UPDATE (revoked_at) ON sallyport.api_key TO sallyport_api;
 GRANT SELECT ON sallyport.api_key TO sallyport_worker;
 
 -- Finds a key before it is known whose it is: the one read that no tenant bounds.
@@ -45,12 +58,13 @@ BEGIN ATOMIC
 END;
 GRANT EXECUTE ON FUNCTION sallyport.api_key_find(text) TO sallyport_api;
 
--- The accepting transaction asks again, under the lock a revocation takes.
+-- The deciding transaction asks again, under the lock a revocation takes. A key of the platform has no
+-- tenant, and acts for each.
 CREATE FUNCTION sallyport.api_keys_live(wanted text[])
-    RETURNS TABLE (api_key_id text)
+    RETURNS TABLE (api_key_id text, tenant_id text, submits boolean)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = sallyport, pg_temp
 BEGIN ATOMIC
-    SELECT k.api_key_id FROM sallyport.api_key k
+    SELECT k.api_key_id, k.tenant_id, 'submitter' = ANY (k.roles) FROM sallyport.api_key k
      WHERE k.api_key_id = ANY (wanted) AND k.revoked_at IS NULL
        AND (k.expires_at IS NULL OR k.expires_at > now());
 END;
@@ -75,7 +89,10 @@ CREATE TABLE sallyport.verification_key (
 COMMENT ON COLUMN sallyport.verification_key.alg IS 'the one algorithm this key verifies; a token''s word never chooses it';
 COMMENT ON COLUMN sallyport.verification_key.wrapped_secret IS 'HMAC secret, AES-256-GCM under the master key, bound to tenant and kid';
 CALL sallyport.isolate('sallyport.verification_key');
-GRANT SELECT, INSERT, UPDATE (revoked_at) ON sallyport.verification_key TO sallyport_api;
+CREATE TRIGGER revoked_once BEFORE UPDATE ON sallyport.verification_key
+    FOR EACH ROW EXECUTE FUNCTION sallyport.revoked_once();
+GRANT SELECT, INSERT (tenant_id, kid, alg, public_pem, wrapped_secret, not_before, not_after, created_by, created_at),
+      UPDATE (revoked_at) ON sallyport.verification_key TO sallyport_api;
 GRANT SELECT ON sallyport.verification_key TO sallyport_worker;
 GRANT SELECT (tenant_id, kid, alg, public_pem, not_before, not_after, created_at, revoked_at)
     ON sallyport.verification_key TO sallyport_read;

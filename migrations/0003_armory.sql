@@ -54,7 +54,9 @@ COMMENT ON COLUMN sallyport.artifact.state IS 'approved is not a state: it is co
 COMMENT ON COLUMN sallyport.artifact.inspect_until IS 'a worker inspects it until then';
 CREATE INDEX artifact_inspecting ON sallyport.artifact (ingested_at) WHERE state = 'inspecting';
 CALL sallyport.isolate('sallyport.artifact');
-GRANT SELECT, INSERT, UPDATE (state, revoked_by, revoked_at, reason) ON sallyport.artifact TO sallyport_api;
+-- Every artifact begins in inspection: the api cannot name another state, nor a lease of one.
+GRANT SELECT, INSERT (tenant_id, sha256, blob_id, size, kind, name, version, descriptor, descriptor_sha256, ingested_by),
+      UPDATE (state, revoked_by, revoked_at, reason) ON sallyport.artifact TO sallyport_api;
 GRANT SELECT, UPDATE (state, reason, inspect_until) ON sallyport.artifact TO sallyport_worker;
 GRANT SELECT ON sallyport.artifact TO sallyport_read;
 
@@ -113,8 +115,9 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM sallyport.api_key k
                     WHERE k.api_key_id = NEW.api_key_id AND k.tenant_id = NEW.tenant_id
-                      AND k.principal = NEW.principal AND 'approver' = ANY (k.roles)) THEN
-        RAISE EXCEPTION 'an approver''s key of this tenant is needed' USING ERRCODE = 'check_violation';
+                      AND k.principal = NEW.principal AND 'approver' = ANY (k.roles)
+                      AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())) THEN
+        RAISE EXCEPTION 'a live approver''s key of this tenant is needed' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END

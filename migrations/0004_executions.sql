@@ -15,6 +15,8 @@ COMMENT ON COLUMN sallyport.execution_nonce.token_sha256 IS 'SHA-256 of the JWS 
 CALL sallyport.isolate('sallyport.execution_nonce');
 CALL sallyport.append_only('sallyport.execution_nonce');
 GRANT SELECT, INSERT ON sallyport.execution_nonce TO sallyport_api;
+-- The worker starts only what spent its nonce: a taken-over api cannot have a token run again.
+GRANT SELECT ON sallyport.execution_nonce TO sallyport_worker;
 
 CREATE TABLE sallyport.execution_active (
     execution_id        uuid PRIMARY KEY,
@@ -44,7 +46,9 @@ CREATE TABLE sallyport.execution_active (
         autovacuum_vacuum_cost_delay = 0);
 COMMENT ON COLUMN sallyport.execution_active.token IS 'the exact compact JWS; the worker proves it again';
 CALL sallyport.isolate('sallyport.execution_active');
-GRANT SELECT, INSERT ON sallyport.execution_active TO sallyport_api;
+GRANT SELECT, INSERT (execution_id, tenant_id, submitted_at, task_id, operator_id, correlation_id, source, action,
+      target_urn, tool_sha256, manifest_sha256, api_key_id, kid, token, traceparent, accepted_event_id)
+    ON sallyport.execution_active TO sallyport_api;
 GRANT SELECT, DELETE, UPDATE (state, started_at, worker, started_event_id) ON sallyport.execution_active TO sallyport_worker;
 GRANT SELECT ON sallyport.execution_active TO sallyport_read;
 
@@ -74,7 +78,7 @@ CREATE TABLE sallyport.execution_queue (
         autovacuum_vacuum_cost_delay = 0);
 COMMENT ON TABLE sallyport.execution_queue IS 'the hot queue: claimed rows name their worker and a fencing token; a row goes when its execution ends';
 CALL sallyport.isolate('sallyport.execution_queue');
-GRANT SELECT, INSERT ON sallyport.execution_queue TO sallyport_api;
+GRANT SELECT, INSERT (execution_id, tenant_id) ON sallyport.execution_queue TO sallyport_api;
 GRANT SELECT, DELETE, UPDATE (worker_id, fence) ON sallyport.execution_queue TO sallyport_worker;
 
 CREATE TABLE sallyport.execution (

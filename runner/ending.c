@@ -93,8 +93,9 @@ static int store(struct job *job, const struct ending *ending, struct fault *fau
     struct slot *slot = job->slot;
     struct uuid_text id = uuid_format(&job->claim.execution_id);
     while (queue_finish(slot->pg, &job->claim, job->queued.tenant_id, ending, false, fault) != 0) {
-        if (!fault_passes(fault))
-            return -1;
+        if (!fault_passes(fault) || job->slot->stop == SLOT_LEASE_LOST ||
+            job->slot->stop == SLOT_SHUTDOWN)
+            return -1; /* nobody waits for it any more: whoever reaps says lost */
         log_warn("an end waits for the database", "{s:s, s:s}", "execution_id", id.text, "detail",
                  fault->detail);
         (void)poll(NULL, 0, RETRY_MS);
@@ -207,7 +208,8 @@ static size_t hit_names(const json_t *array, const char **ret_names, size_t max)
 
 static int build_started_end(struct job *job, struct sandbox_result *result,
                              enum execution_state state, const char *reason, const json_t *usage,
-                             int64_t finished_ms, struct event **ret_event, struct fault *fault)
+                             int64_t finished_ms, bool whole, struct event **ret_event,
+                             struct fault *fault)
 {
     struct worker *worker = job->slot->worker;
     AUTO_BUF struct buf decision_text = BUF(4096);
@@ -230,9 +232,9 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     facts.signal = result == NULL ? 0 : result->signal;
     facts.limits_hit = names;
     facts.limits_hit_count = hit_names(hits, names, ARRAY_LEN(names));
-    facts.argv = job->argv;
-    facts.argv_count = job->argv_count;
-    if (result != NULL) {
+    facts.argv = whole ? job->argv : NULL;
+    facts.argv_count = whole ? job->argv_count : 0;
+    if (result != NULL && whole) {
         facts_of_stream(&result->output[SANDBOX_STDOUT], &facts.out);
         facts_of_stream(&result->output[SANDBOX_STDERR], &facts.err);
     }
@@ -245,7 +247,9 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     return build_finished(worker, &job->claim, &job->queued, &facts, ret_event, fault);
 }
 
-static int end_started(struct job *job, struct sandbox_result *result, struct fault *fault)
+/* Not `whole`: without output and argv, which may be what could not be told. */
+static int end_started(struct job *job, struct sandbox_result *result, bool whole,
+                       struct fault *fault)
 {
     const char *reason;
     AUTO_EVENT struct event *event = NULL;
@@ -253,7 +257,10 @@ static int end_started(struct job *job, struct sandbox_result *result, struct fa
     enum execution_state state = state_of(job, result, &reason);
     AUTO_JSON json_t *usage = result == NULL ? NULL : usage_json(&result->usage);
     int64_t finished_ms = result == NULL ? clock_wall_ms() : result->finished_ms;
-    if (build_started_end(job, result, state, reason, usage, finished_ms, &event, fault) != 0)
+    if (!whole && reason == NULL)
+        reason = "output_lost";
+    if (build_started_end(job, result, state, reason, usage, finished_ms, whole, &event, fault) !=
+        0)
         return -1;
     if (usage != NULL)
         json_append(&usage_text, usage);
@@ -265,7 +272,7 @@ static int end_started(struct job *job, struct sandbox_result *result, struct fa
                             .worker = job->worker_name,
                             .usage = usage == NULL ? NULL : buf_text(&usage_text),
                             .event = event};
-    if (result != NULL) {
+    if (result != NULL && whole) {
         const struct sandbox_output *output = result->output;
         ending.stdout_bytes = (int64_t)output[SANDBOX_STDOUT].bytes;
         ending.stderr_bytes = (int64_t)output[SANDBOX_STDERR].bytes;
@@ -284,15 +291,17 @@ void job_end_started(struct job *job, struct sandbox_result *result, const struc
                  uuid_format(&job->claim.execution_id).text, "detail", detail);
     if (result != NULL && result->end == SANDBOX_CANCELLED && job->slot->stop == SLOT_LEASE_LOST)
         return; /* killed because the claim is not ours any more: whoever reaps says lost */
-    if (end_started(job, result, &fault) == 0)
+    if (end_started(job, result, true, &fault) == 0)
         return;
     cannot_end(job, &fault);
     /* An end that cannot be told in full is told without its output, rather than never. */
-    if (result != NULL && fault.code != FAULT_STATE_CONFLICT && end_started(job, NULL, &fault) != 0)
+    if (!fault_passes(&fault) && fault.code != FAULT_STATE_CONFLICT &&
+        end_started(job, result, false, &fault) != 0)
         cannot_end(job, &fault);
 }
 
-int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, struct fault *fault)
+int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bool only_expired,
+             struct fault *fault)
 {
     AUTO_QUEUED struct queued queued = {0};
     AUTO_EVENT struct event *event = NULL;
@@ -312,7 +321,7 @@ int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, st
                             .finished_ms = facts.finished_ms,
                             .worker = queued.worker,
                             .event = event};
-    if (queue_finish(pg, claim, queued.tenant_id, &ending, true, fault) != 0)
+    if (queue_finish(pg, claim, queued.tenant_id, &ending, only_expired, fault) != 0)
         return -1;
     worker->lost++;
     announce_end(pg);

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define OUR_FAILING_MS (15 * 60 * 1000) /* since its submission */
+
 static void job_free(struct job *job)
 {
     struct fault ignored;
@@ -137,8 +139,9 @@ static int start(struct job *job, struct fault *fault)
     choose_limits(job);
     if (build_argv(job, fault) != 0 || fetch(job, fault) != 0 || build_started(job, fault) != 0)
         return -1;
-    return queue_start(job->slot->pg, &job->claim, &job->facts, job->worker_name, job->started_ms,
-                       job->started_event, fault);
+    struct spent_nonce spent = {job->manifest->nonce, job->token->signing_digest};
+    return queue_start(job->slot->pg, &job->claim, &job->facts, &spent, job->worker_name,
+                       job->started_ms, job->started_event, fault);
 }
 
 static const char **build_env(const struct manifest *manifest, struct buf *text)
@@ -210,7 +213,10 @@ static bool end_unstarted(struct job *job, const struct fault *why)
             job_end_unstarted(job, EXECUTION_CANCELLED, "cancel_requested", "");
         return true;
     }
-    if (!fault_passes(why) && job->slot->stop == SLOT_RUNS) {
+    /* Our own failing is tried again, but not for ever. */
+    bool ours = fault_passes(why) || (why->code == FAULT_INTERNAL &&
+                                      clock_wall_ms() - job->queued.submitted_ms < OUR_FAILING_MS);
+    if (!ours && job->slot->stop == SLOT_RUNS) {
         log_warn("execution refused", "{s:s, s:s, s:s}", "execution_id",
                  uuid_format(&job->claim.execution_id).text, "code", fault_name(why->code),
                  "detail", why->detail);

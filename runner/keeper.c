@@ -10,7 +10,7 @@
 #include <poll.h>
 
 #define RENEW_MS 500
-#define REAP_MS 1000
+#define RECONCILE_MS 1000
 
 int keeper_register(struct worker *worker, struct fault *fault)
 {
@@ -105,22 +105,31 @@ static void wait_for_news(struct worker *worker, int64_t until_ms)
     }
 }
 
+/* A renewal that was late or failed leaves a gap, in which others may have looked dead. */
+static void note_renewal(struct worker *worker, bool renewed)
+{
+    int64_t now = clock_monotonic_ms();
+    if (!renewed || now - worker->renewed_ms > worker->config.lease_ms / 2)
+        worker->held_since_ms = now;
+    if (renewed)
+        worker->renewed_ms = now;
+}
+
 void *keeper_main(void *context)
 {
     struct worker *worker = context;
     struct fault fault;
-    int64_t held_since_ms = clock_monotonic_ms();
-    int64_t reaped_ms = 0;
+    int64_t reconciled_ms = 0;
+    worker->held_since_ms = worker->renewed_ms = clock_monotonic_ms();
     if (pg_listen(worker->pg, NOTIFY_QUEUE, &fault) != 0)
         log_warn("cannot listen for work", "{s:s}", "detail", fault.detail);
     while (!is_stopping(worker)) {
         int64_t now = clock_monotonic_ms();
-        if (!renew(worker))
-            held_since_ms = clock_monotonic_ms();
-        /* After an outage everybody's lease looks expired: wait one lease before judging. */
-        if (now - held_since_ms >= worker->config.lease_ms && now - reaped_ms >= REAP_MS) {
-            reap(worker);
-            reaped_ms = now;
+        bool renewed = renew(worker);
+        note_renewal(worker, renewed);
+        if (renewed && now - reconciled_ms >= RECONCILE_MS) {
+            reconcile(worker);
+            reconciled_ms = now;
         }
         wait_for_news(worker, now + RENEW_MS);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/worker_internal.h"
 
+#include "base/clock.h"
 #include "storage/key_open.h"
 #include "trust/descriptor.h"
 
@@ -51,6 +52,8 @@ static int prove_manifest(struct job *job, struct fault *fault)
         strcmp(m->operator_id, q->operator_id) != 0)
         return fault_set(fault, FAULT_MANIFEST_INVALID,
                          "the stored row does not say what its manifest says");
+    if (clock_wall_ms() >= m->expires_at_ms)
+        return fault_set(fault, FAULT_MANIFEST_STALE, "expires_at: it has passed in the queue");
     job->inputs = calloc(m->input_count + 1, sizeof *job->inputs);
     if (job->inputs == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");

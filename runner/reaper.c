@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What vanished workers left: unstarted claims go back to the queue, running executions are lost.
- */
+ * And what this worker itself holds without knowing: a claim or a start whose answer was lost with
+ * a connection. */
 #include "runner/worker_internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "storage/workers.h"
 
-#define LOST_MAX 64
+#include <poll.h>
 
-void reap(struct worker *worker)
+#define LOST_MAX 64
+#define REAP_MS 1000
+#define HELD_MAX (2 * WORKER_SLOTS_MAX)
+
+static void end_or_say(struct worker *worker, struct pg *pg, const struct claim *claim,
+                       bool only_expired)
+{
+    struct fault fault;
+    if (end_lost(worker, pg, claim, only_expired, &fault) == 0)
+        log_warn("execution lost", "{s:s}", "execution_id", uuid_format(&claim->execution_id).text);
+    else if (fault.code != FAULT_STATE_CONFLICT) /* somebody else was first */
+        log_error("cannot end a lost execution", "{s:s}", "detail", fault.detail);
+}
+
+static void reap(struct worker *worker)
 {
     struct fault fault;
     int64_t returned = 0;
     size_t count = 0;
     struct claim lost[LOST_MAX];
-    if (queue_return_expired(worker->pg, &returned, &fault) != 0 ||
-        queue_find_lost(worker->pg, LOST_MAX, lost, &count, &fault) != 0) {
+    struct pg *pg = worker->reaper_pg;
+    if (queue_return_expired(pg, &returned, &fault) != 0 ||
+        queue_find_lost(pg, LOST_MAX, lost, &count, &fault) != 0) {
         log_warn("cannot reap", "{s:s}", "detail", fault.detail);
         return;
     }
@@ -25,13 +42,76 @@ void reap(struct worker *worker)
                  (json_int_t)returned);
         worker_announce(worker);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (end_lost(worker, worker->pg, &lost[i], &fault) == 0)
-            log_warn("execution lost with its worker", "{s:s}", "execution_id",
-                     uuid_format(&lost[i].execution_id).text);
-        else if (fault.code != FAULT_STATE_CONFLICT) /* somebody else was first */
-            log_error("cannot end a lost execution", "{s:s}", "detail", fault.detail);
-    }
-    if (workers_forget(worker->pg, &fault) != 0)
+    for (size_t i = 0; i < count; i++)
+        end_or_say(worker, pg, &lost[i], true);
+    if (workers_forget(pg, &fault) != 0)
         log_warn("cannot forget old workers", "{s:s}", "detail", fault.detail);
+}
+
+/* After an outage everybody's lease looks expired: nobody is judged before our own has held for one
+ * lease without a gap. */
+static bool may_judge(const struct worker *worker)
+{
+    int64_t now = clock_monotonic_ms();
+    return worker->leased && now - worker->held_since_ms >= worker->config.lease_ms &&
+           now - worker->renewed_ms < worker->config.lease_ms / 2;
+}
+
+void *reaper_main(void *context)
+{
+    struct worker *worker = context;
+    struct pollfd stop = {.fd = worker->reaper_fd, .events = POLLIN};
+    while (poll(&stop, 1, REAP_MS) <= 0)
+        if (may_judge(worker))
+            reap(worker);
+    return NULL;
+}
+
+/* Marks in `known` which claims a slot holds; stops slots that hold none of them. False while a
+ * slot is claiming: what it gets is not an orphan. */
+static bool compare(struct worker *worker, const struct held_claim *held, size_t count, bool *known)
+{
+    bool claiming = false;
+    (void)pthread_mutex_lock(&worker->mutex);
+    for (int s = 0; s < worker->slot_count; s++) {
+        struct slot *slot = &worker->slots[s];
+        static const struct uuid inspects = {{0}};
+        bool found = !slot->busy || uuid_equal(&slot->execution_id, &inspects);
+        claiming |= slot->claiming;
+        for (size_t i = 0; i < count && slot->busy; i++) {
+            if (uuid_equal(&slot->execution_id, &held[i].claim.execution_id)) {
+                known[i] = true;
+                found = true;
+            }
+        }
+        if (!found && slot->missed++ > 0)
+            slot_stop(slot, SLOT_LEASE_LOST);
+        else if (found)
+            slot->missed = 0;
+    }
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return !claiming;
+}
+
+void reconcile(struct worker *worker)
+{
+    struct fault fault;
+    struct held_claim held[HELD_MAX];
+    bool known[HELD_MAX] = {false};
+    size_t count = 0;
+    if (queue_held(worker->pg, &worker->incarnation, HELD_MAX, held, &count, &fault) != 0) {
+        log_warn("cannot look at what is held", "{s:s}", "detail", fault.detail);
+        return;
+    }
+    if (!compare(worker, held, count, known))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (known[i])
+            continue;
+        /* Read before the comparison: a slot may have ended it since, which the fence tells. */
+        if (held[i].running)
+            end_or_say(worker, worker->pg, &held[i].claim, false);
+        else if (queue_unclaim(worker->pg, &held[i].claim, &fault) != 0)
+            log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
+    }
 }

@@ -57,15 +57,29 @@ static int claim_one(struct slot *slot, struct claim *ret_claim, size_t *ret_cou
     (void)pthread_mutex_lock(&worker->mutex);
     struct uuid incarnation = worker->incarnation;
     bool may = worker->leased && !worker->draining;
+    slot->claiming = may;
     (void)pthread_mutex_unlock(&worker->mutex);
     *ret_count = 0;
     if (!may)
         return 0;
     if (queue_claim(slot->pg, &incarnation, 1, ret_claim, ret_count, &fault) != 0) {
         log_warn("cannot claim", "{s:s}", "detail", fault.detail);
-        return -1;
+        *ret_count = 0;
     }
-    return 0;
+    if (*ret_count == 0) { /* or lost with its answer: reconcile() finds it */
+        (void)pthread_mutex_lock(&worker->mutex);
+        slot->claiming = false;
+        (void)pthread_mutex_unlock(&worker->mutex);
+    }
+    return *ret_count == 1 ? 0 : -1;
+}
+
+/* A slot that is not busy cannot be stopped: what is readable was for its last run. */
+static void forget_stop(struct slot *slot)
+{
+    uint64_t drained;
+    ssize_t n = read(slot->cancel_fd, &drained, sizeof drained);
+    (void)n;
 }
 
 /* Marks the slot busy with the claim. False, and not busy, if the worker drains meanwhile or its
@@ -81,6 +95,8 @@ static bool occupy(struct slot *slot, const struct claim *claim)
         !worker->draining && worker->leased && uuid_equal(&worker->incarnation, &claim->worker_id);
     slot->execution_id = claim->execution_id;
     slot->stop = SLOT_RUNS;
+    slot->missed = 0;
+    slot->claiming = false;
     bool busy = slot->busy;
     (void)pthread_mutex_unlock(&worker->mutex);
     return busy;
@@ -117,27 +133,60 @@ static bool wait_for_work(struct worker *worker, uint64_t *seen)
     return goes_on;
 }
 
+/* One artifact, by one slot at a time, so that a pile of them holds up no job; cancelled with a
+ * stop. */
+static bool inspect(struct slot *slot)
+{
+    struct worker *worker = slot->worker;
+    forget_stop(slot);
+    (void)pthread_mutex_lock(&worker->mutex);
+    bool may = worker->leased && !worker->draining && !worker->inspecting;
+    if (may) {
+        worker->inspecting = slot->busy = true;
+        slot->execution_id = (struct uuid){{0}};
+        slot->stop = SLOT_RUNS;
+    }
+    (void)pthread_mutex_unlock(&worker->mutex);
+    if (!may)
+        return false;
+    bool inspected = inspect_one(slot);
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->inspecting = slot->busy = false;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return inspected;
+}
+
 static void *slot_main(void *context)
 {
     struct slot *slot = context;
     uint64_t seen = 0;
     do {
-        struct claim claim;
-        size_t count = 0;
-        while (claim_one(slot, &claim, &count) == 0 && count == 1) {
-            if (!occupy(slot, &claim)) {
-                give_back(slot, &claim);
-                break;
+        do {
+            struct claim claim;
+            size_t count;
+            bool ended = true;
+            while (ended && claim_one(slot, &claim, &count) == 0) {
+                ended = occupy(slot, &claim);
+                if (ended) {
+                    ended = job_run(slot, &claim);
+                    vacate(slot);
+                } else {
+                    give_back(slot, &claim);
+                }
             }
-            bool ended = job_run(slot, &claim);
-            vacate(slot);
-            if (!ended)
-                break;
-        }
-        while (slot->worker->leased && inspect_one(slot))
-            ;
+        } while (inspect(slot));
     } while (wait_for_work(slot->worker, &seen));
     return NULL;
+}
+
+static int start_reaper(struct worker *worker, struct fault *fault)
+{
+    if (pg_open(worker->config.database, "worker reaper", &worker->reaper_pg, fault) != 0)
+        return -1;
+    worker->reaper_started = pthread_create(&worker->reaper, NULL, reaper_main, worker) == 0;
+    return worker->reaper_started
+               ? 0
+               : fault_set(fault, FAULT_INTERNAL, "cannot start the reaper's thread");
 }
 
 static int start_slots(struct worker *worker, struct fault *fault)
@@ -146,7 +195,9 @@ static int start_slots(struct worker *worker, struct fault *fault)
         struct slot *slot = &worker->slots[i];
         slot->worker = worker;
         slot->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        (void)pthread_mutex_lock(&worker->mutex);
         worker->slot_count = i + 1;
+        (void)pthread_mutex_unlock(&worker->mutex);
         if (slot->cancel_fd < 0)
             return fault_errno(fault, "eventfd");
         if (pg_open(worker->config.database, "worker slot", &slot->pg, fault) != 0)
@@ -166,10 +217,11 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker,
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     worker->config = *config;
     worker->keeper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    worker->reaper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     worker->slots = calloc((size_t)config->slots, sizeof *worker->slots);
     if (pthread_mutex_init(&worker->mutex, NULL) != 0 ||
         pthread_cond_init(&worker->wake, NULL) != 0 || worker->slots == NULL ||
-        worker->keeper_fd < 0)
+        worker->keeper_fd < 0 || worker->reaper_fd < 0)
         abort();
     int status = -1;
     if (dir_remove(config->inputs_dir, fault) == 0 &&
@@ -177,9 +229,10 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker,
         pg_open(config->database, "worker keeper", &worker->pg, fault) == 0 &&
         migrate_check(worker->pg, fault) == 0 && keeper_register(worker, fault) == 0) {
         worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
-        status = worker->keeper_started
-                     ? start_slots(worker, fault)
-                     : fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
+        if (!worker->keeper_started)
+            (void)fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
+        else if (start_reaper(worker, fault) == 0)
+            status = start_slots(worker, fault);
     }
     if (status != 0) {
         worker_stop(worker, -1);
@@ -235,6 +288,15 @@ static void drain(struct worker *worker, int hurry_fd)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
+static void stop_reaper(struct worker *worker)
+{
+    uint64_t one = 1;
+    ssize_t written = write(worker->reaper_fd, &one, sizeof one);
+    (void)written;
+    if (worker->reaper_started)
+        (void)pthread_join(worker->reaper, NULL);
+}
+
 static void stop_keeper(struct worker *worker)
 {
     (void)pthread_mutex_lock(&worker->mutex);
@@ -260,8 +322,11 @@ void worker_stop(struct worker *worker, int hurry_fd)
         if (slot->cancel_fd >= 0)
             (void)close(slot->cancel_fd);
     }
+    stop_reaper(worker);
     stop_keeper(worker); /* the lease holds until the last run is stored */
+    pg_free(worker->reaper_pg);
     pg_free(worker->pg);
+    (void)close(worker->reaper_fd);
     (void)close(worker->keeper_fd);
     (void)pthread_cond_destroy(&worker->wake);
     (void)pthread_mutex_destroy(&worker->mutex);

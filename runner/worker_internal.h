@@ -21,9 +21,11 @@ struct slot {
     bool started;
     int cancel_fd; /* eventfd: readable once `stop` is set */
     /* under worker->mutex */
+    bool claiming; /* a claim may be ours that nobody holds yet */
     bool busy;
-    struct uuid execution_id;
-    enum slot_stop stop;
+    struct uuid execution_id; /* all zero while it inspects */
+    _Atomic enum slot_stop stop;
+    int missed; /* looks in a row at which the database did not have its claim */
 };
 
 struct worker {
@@ -38,7 +40,14 @@ struct worker {
     struct pg *pg; /* the keeper's */
     pthread_t keeper;
     bool keeper_started;
-    int keeper_fd; /* eventfd that wakes the keeper */
+    int keeper_fd;   /* eventfd that wakes the keeper */
+    bool inspecting; /* a slot does; under mutex */
+    struct pg *reaper_pg;
+    pthread_t reaper;
+    bool reaper_started;
+    int reaper_fd;                 /* eventfd that ends the reaper */
+    _Atomic int64_t held_since_ms; /* monotonic: the lease has been renewed in time since then */
+    _Atomic int64_t renewed_ms;    /* monotonic: of the last renewal */
     int slot_count;
     struct slot *slots;
     _Atomic uint64_t started, ended, refused, returned, lost;
@@ -96,8 +105,8 @@ void job_end_unstarted(struct job *job, enum execution_state state, const char *
                        const char *detail);
 /* Ends after the sandbox; result NULL if it never ran (fault says why). */
 void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why);
-/* `lost`, by the reaper: of another worker's execution. */
-int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim,
+/* `lost`: of a vanished worker's execution (only_expired), or of one of ours that nobody runs. */
+int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bool only_expired,
              struct fault *fault) MUST_CHECK;
 json_t *limits_json(const struct sandbox_limits *limits);
 
@@ -113,4 +122,7 @@ struct blob_source {
 int blob_fetch(void *context, cache_write *write, void *sink, struct fault *fault);
 
 /* ---- reaper.c ---- */
-void reap(struct worker *worker);
+void *reaper_main(void *worker);
+/* Ends or gives back what this incarnation holds by the database and no slot knows of; stops slots
+ * whose claim somebody else has taken. Called by the keeper. */
+void reconcile(struct worker *worker);

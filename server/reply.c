@@ -31,6 +31,11 @@ void reply_prepare(struct request *request, const struct fault *fault)
                   fault->detail);
         (void)fault_set(&said, FAULT_INTERNAL, "an internal error; the log tells it by request_id");
     }
+    if (said.code == FAULT_UNAVAILABLE) { /* the reason may name hosts that are nobody's business */
+        log_warn("request not served", "{s:s, s:s}", "request_id", request->id, "detail",
+                 fault->detail);
+        (void)fault_set(&said, FAULT_UNAVAILABLE, "not available now; try again later");
+    }
     response_problem(&request->response, &said, request->id);
     response_finish(&request->response, request->id);
 }

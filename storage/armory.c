@@ -5,6 +5,7 @@
 
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/tenants.h"
 #include "trust/caller.h"
 
 #include <string.h>
@@ -134,7 +135,8 @@ int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *arti
     bool inserted;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (blobs_complete(tx, &artifact->blob_id, fault) != 0 ||
+    if (api_keys_recheck(tx, artifact->ingested_by_key, fault) != 0 ||
+        blobs_complete(tx, &artifact->blob_id, fault) != 0 ||
         insert_artifact(tx, tenant, artifact, &inserted, fault) != 0)
         return -1;
     if (!inserted) { /* the upload is incomplete again */
@@ -195,7 +197,8 @@ int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha25
     AUTO_PGRESULT PGresult *result = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (check_approvable(tx, tenant, sha256, approval, fault) != 0 ||
+    if (api_keys_recheck(tx, approval->api_key_id, fault) != 0 ||
+        check_approvable(tx, tenant, sha256, approval, fault) != 0 ||
         pg_step(tx, &insert, &params, &result, fault) != 0)
         return -1;
     if (pg_affected(result) == 0)

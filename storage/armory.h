@@ -20,6 +20,7 @@ struct artifact {
     enum artifact_state state;
     const char *reason; /* "" where there is none */
     const char *ingested_by;
+    const char *ingested_by_key; /* the API key that asks, in armory_ingest(); NULL: the operator */
     int64_t ingested_ms;
     int approvals; /* live ones that count */
     int quorum;

@@ -125,8 +125,9 @@ static int read_keys(struct pg *pg, struct facts_item *const *items, size_t coun
 static int read_api_keys(struct pg *pg, struct facts_item *const *items, size_t count,
                          struct fault *fault)
 {
-    static const struct pg_statement read = {"facts_api_keys",
-                                             "SELECT api_key_id FROM api_keys_live($1::text[])"};
+    static const struct pg_statement read = {
+        "facts_api_keys",
+        "SELECT api_key_id, tenant_id FROM api_keys_live($1::text[]) WHERE submits"};
     AUTO_PG_ARRAY struct pg_array ids = pg_array_new(PG_ARRAY_TEXT);
     for (size_t i = 0; i < count; i++)
         pg_array_text(&ids, items[i]->api_key_id);
@@ -137,7 +138,9 @@ static int read_api_keys(struct pg *pg, struct facts_item *const *items, size_t 
         return -1;
     for (int row = 0; row < PQntuples(result); row++)
         for (size_t i = 0; i < count; i++)
-            if (strcmp(items[i]->api_key_id, pg_get_text(result, row, 0)) == 0)
+            if (strcmp(items[i]->api_key_id, pg_get_text(result, row, 0)) == 0 &&
+                (pg_is_null(result, row, 1) ||
+                 strcmp(items[i]->tenant_id, pg_get_text(result, row, 1)) == 0))
                 items[i]->facts.caller_live = true;
     return 0;
 }

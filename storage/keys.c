@@ -3,6 +3,7 @@
 
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/tenants.h"
 
 void key_record_free(struct key_record *record)
 {
@@ -64,7 +65,8 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
     pg_time(&params, record->created_ms);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (pg_step(tx, &insert, &params, NULL, fault) != 0)
+    if (api_keys_recheck(tx, record->created_by_key, fault) != 0 ||
+        pg_step(tx, &insert, &params, NULL, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }

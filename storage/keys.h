@@ -15,6 +15,7 @@ struct key_record {
     int64_t not_before_ms;      /* INT64_MIN: none, as in all of these */
     int64_t not_after_ms;
     const char *created_by;
+    const char *created_by_key; /* the API key that asks, in keys_add(); NULL: the operator */
     int64_t created_ms;
     int64_t revoked_ms;
     PGresult *owner; /* freed by key_record_free() where set */

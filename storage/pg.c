@@ -128,24 +128,10 @@ void pg_result_cleanup(PGresult **result)
     PQclear(*result);
 }
 
-/* False once the server has gone from a connection that nothing is asked of: its farewell and the
- * end of the stream are there to be read. What else can be (a notification) is kept. */
-static bool connection_lives(PGconn *conn)
-{
-    if (PQstatus(conn) != CONNECTION_OK)
-        return false;
-    struct pollfd socket = {.fd = PQsocket(conn), .events = POLLIN};
-    while (poll(&socket, 1, 0) > 0)
-        if (PQconsumeInput(conn) != 1 || PQstatus(conn) != CONNECTION_OK)
-            return false;
-    return true;
-}
-
-/* Reconnects a connection that is broken, whether that was found before or is only seen now: what
- * is asked after an outage should not fail once for each connection. */
+/* Reconnects a connection that was found broken before. */
 static int pg_ready(struct pg *pg, struct fault *fault)
 {
-    if (connection_lives(pg->conn))
+    if (PQstatus(pg->conn) == CONNECTION_OK)
         return 0;
     PQfinish(TAKE(pg->conn));
     pg->in_transaction = false;

@@ -107,9 +107,31 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
     return 0;
 }
 
+/* Only the execution that spent this token's nonce runs, and only once: both rows are append-only.
+ */
+static int check_spent(struct pg *tx, const struct claim *claim, const char *tenant,
+                       const struct spent_nonce *spent, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "queue_spent", "SELECT 1 FROM execution_nonce n WHERE n.tenant_id = $1 AND n.nonce = $2"
+                       " AND n.token_sha256 = $3 AND n.execution_id = $4"
+                       " AND NOT EXISTS (SELECT FROM execution x WHERE x.execution_id = $4)"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_text(&params, spent->nonce);
+    pg_digest(&params, &spent->token_sha256);
+    pg_uuid(&params, &claim->execution_id);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_step(tx, &read, &params, &result, fault) != 0)
+        return -1;
+    return PQntuples(result) == 1 ? 0
+                                  : fault_set(fault, FAULT_NONCE_REUSED,
+                                              "this execution is not the one that spent its nonce");
+}
+
 int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
-                const char *worker_name, int64_t started_ms, const struct event *event,
-                struct fault *fault)
+                const struct spent_nonce *spent, const char *worker_name, int64_t started_ms,
+                const struct event *event, struct fault *fault)
 {
     /* The claim is locked until the commit: the reaper, which takes it away where the lease has run
      * out meanwhile, comes before that lock or sees the state running. */
@@ -132,6 +154,7 @@ int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *fac
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, NULL);
     if (facts_read(tx, &facts, 1, fault) != 0 || verdict_reach(&facts->facts, fault) != 0 ||
+        check_spent(tx, claim, facts->tenant_id, spent, fault) != 0 ||
         pg_step(tx, &update, &params, &result, fault) != 0)
         return -1;
     if (pg_affected(result) != 1)
@@ -222,6 +245,29 @@ int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
         store_output(tx, claim, tenant, "stderr", ending->stderr_stored, fault) != 0)
         return -1;
     return events_commit(tx, &ending->event, 1, fault);
+}
+
+int queue_held(struct pg *pg, const struct uuid *worker_id, size_t max,
+               struct held_claim *ret_claims, size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "queue_held", "SELECT q.execution_id, q.worker_id, q.fence, a.state = 'running'"
+                      "  FROM execution_queue q JOIN execution_active a USING (execution_id)"
+                      " WHERE q.worker_id = $1 LIMIT $2"};
+    struct pg_params params = {0};
+    pg_uuid(&params, worker_id);
+    pg_int8(&params, (int64_t)max);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &read, &params, &result, fault) != 0)
+        return -1;
+    for (int row = 0; row < PQntuples(result); row++) {
+        ret_claims[row].claim = (struct claim){.execution_id = pg_get_uuid(result, row, 0),
+                                               .worker_id = pg_get_uuid(result, row, 1),
+                                               .fence = pg_get_int(result, row, 2)};
+        ret_claims[row].running = pg_get_bool(result, row, 3);
+    }
+    *ret_count = (size_t)PQntuples(result);
+    return 0;
 }
 
 int queue_return_expired(struct pg *pg, int64_t *ret_count, struct fault *fault)

@@ -47,11 +47,16 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
                struct fault *fault) MUST_CHECK;
 
 /* The deciding transaction of a start: locks, facts, verdict, state running, started event.
- * Any refusal of the verdict is returned as its own fault, nothing is written then.
- * FAULT_STATE_CONFLICT if the claim does not hold, or a cancel came first. */
+ * Any refusal of the verdict is returned as its own fault, nothing is written then. What did not
+ * spend its nonce, or has ended before, is FAULT_NONCE_REUSED: whoever wrote the row, it does not
+ * run. FAULT_STATE_CONFLICT if the claim does not hold, or a cancel came first. */
+struct spent_nonce {
+    const char *nonce;
+    struct digest token_sha256; /* of the signing input */
+};
 int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
-                const char *worker_name, int64_t started_ms, const struct event *event,
-                struct fault *fault) MUST_CHECK;
+                const struct spent_nonce *spent, const char *worker_name, int64_t started_ms,
+                const struct event *event, struct fault *fault) MUST_CHECK;
 
 /* How an execution ended. */
 struct ending {
@@ -72,6 +77,14 @@ struct ending {
  * `only_expired` it holds only if its worker's lease has run out: the reaper's ends. */
 int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
                  const struct ending *ending, bool only_expired, struct fault *fault) MUST_CHECK;
+
+/* What an incarnation holds, by the database: up to `max` claims and whether each runs. */
+struct held_claim {
+    struct claim claim;
+    bool running;
+};
+int queue_held(struct pg *pg, const struct uuid *worker_id, size_t max,
+               struct held_claim *ret_claims, size_t *ret_count, struct fault *fault) MUST_CHECK;
 
 /* ---- the reaper ---- */
 

@@ -96,6 +96,23 @@ int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key, struct
     return 0;
 }
 
+int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault)
+{
+    static const struct pg_statement read = {"api_keys_recheck",
+                                             "SELECT 1 FROM api_keys_live(ARRAY[$1])"};
+    if (id == NULL)
+        return 0;
+    int64_t lock = lock_of_api_key(id);
+    struct pg_params params = {0};
+    pg_text(&params, id);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (locks_share(pg, &lock, 1, fault) != 0 || pg_step(pg, &read, &params, &result, fault) != 0)
+        return -1;
+    return PQntuples(result) == 1 ? 0
+                                  : fault_set(fault, FAULT_NOT_AUTHENTICATED,
+                                              "this API key was revoked or has expired");
+}
+
 int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,
                     struct fault *fault)
 {
@@ -116,7 +133,8 @@ int api_keys_create(struct pg *pg, const struct api_key *key, const struct event
     pg_time(&params, key->expires_ms);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (pg_step(tx, &insert, &params, NULL, fault) != 0)
+    if (api_keys_recheck(tx, key->created_by_key, fault) != 0 ||
+        pg_step(tx, &insert, &params, NULL, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }

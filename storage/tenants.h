@@ -28,10 +28,15 @@ struct api_key {
     unsigned roles;
     struct digest secret_hash;
     char created_by[PRINCIPAL_MAX + 1];
+    const char *created_by_key; /* the API key that asks; NULL: the operator */
     int64_t created_ms;
     int64_t expires_ms; /* INT64_MIN: never */
     int64_t revoked_ms; /* INT64_MIN: not */
 };
+
+/* A step of an open transaction: locks the key that asks against its revocation, then looks whether
+ * it still lives. FAULT_NOT_AUTHENTICATED if not; NULL, the operator, always does. */
+int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault) MUST_CHECK;
 
 /* The live key of this id, of any tenant: tenant, principal, roles and secret_hash are set.
  * FAULT_NOT_FOUND for one that is unknown, revoked or expired. */

@@ -26,7 +26,7 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
         "workers_renew",
         "WITH w AS ("
         "  UPDATE worker SET lease_expires_at = now() + $2 * interval '1 millisecond'"
-        "   WHERE worker_id = $1 AND lease_expires_at > now() RETURNING worker_id"
+        "   WHERE worker_id = $1 RETURNING worker_id"
         ") SELECT c.execution_id FROM w LEFT JOIN ("
         "    SELECT q.worker_id, a.execution_id FROM execution_queue q JOIN execution_active a "
         "USING (execution_id)"
@@ -40,7 +40,7 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
     if (pg_query_as(pg, NULL, &update, &params, &result, fault) != 0)
         return -1;
     if (PQntuples(result) == 0)
-        return fault_set(fault, FAULT_STATE_CONFLICT, "the worker's lease has run out");
+        return fault_set(fault, FAULT_STATE_CONFLICT, "this incarnation is forgotten");
     size_t count = 0;
     for (int row = 0; row < PQntuples(result); row++)
         if (!pg_is_null(result, row, 0))

@@ -19,9 +19,10 @@ int workers_register(struct pg *pg, const struct worker_row *worker, int64_t lea
                      struct fault *fault) MUST_CHECK;
 
 #define WORKER_CANCELS_MAX 256
-/* Renews the lease and fetches which of its executions are to be cancelled, in one statement.
- * FAULT_STATE_CONFLICT if the lease had run out: this incarnation is over, whatever it runs is
- * lost. */
+/* Renews the lease and fetches which of its executions are to be cancelled, in one statement. A
+ * lease that ran out while the database was away is renewed too: what others took meanwhile is told
+ * by the fencing tokens (queue_held()). FAULT_STATE_CONFLICT if the row is gone: this incarnation
+ * is over. */
 int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct uuid *ret_cancels,
                   size_t *ret_count, struct fault *fault) MUST_CHECK;
 

@@ -93,7 +93,7 @@ struct scene_job {
 void scene_job_make(const struct scene_order *order, const char *nonce, const char *body,
                     struct scene_job *ret_job);
 void scene_job_free(struct scene_job *job);
-/* Admits it: it must be accepted. */
+/* Admits it: it must be accepted. scene_start() knows its nonce then. */
 void scene_admit(struct scene *scene, struct scene_job *job);
 /* Makes and admits `count` of them. */
 void scene_queue(struct scene *scene, const struct scene_order *order, const char *prefix,

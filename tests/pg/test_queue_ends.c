@@ -78,8 +78,8 @@ static void an_execution_ends_once(void **state)
         assert_fault(scene_finish(scene->worker, &held.order, &held.claim, others[i], "again",
                                   false, &fault),
                      FAULT_STATE_CONFLICT, "claim");
-    assert_fault(scene_start(scene->worker, &held.order, &held.claim, &fault), FAULT_STATE_CONFLICT,
-                 "claim");
+    assert_fault(scene_start(scene->worker, &held.order, &held.claim, &fault), FAULT_NONCE_REUSED,
+                 "spent");
     assert_ended(scene, "succeeded");
     assert_int_equal(scene_number(scene,
                                   "SELECT count(*) FROM execution_output WHERE tenant_id = '%s'",
@@ -197,6 +197,79 @@ static void unstarted_claims_of_the_vanished_go_back(void **state)
     assert_int_equal(count, 3);
 }
 
+/* What it finds it still holds when the database comes back. */
+static void an_incarnation_asks_what_it_holds(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct scene_order order = scene_order(scene, scene->tenant);
+    struct uuid worker = scene_worker(scene), other = scene_worker(scene);
+    struct claim claims[4];
+    struct held_claim held[4];
+    size_t count = 99;
+    int64_t returned;
+    assert_ok(queue_held(scene->worker, &worker, 4, held, &count, &fault));
+    assert_int_equal(count, 0);
+    scene_queue(scene, &order, "job", 4);
+    for (int i = 0; i < 4; i++)
+        claims[i] = scene_claim(scene, i < 3 ? &worker : &other);
+    assert_ok(scene_start(scene->worker, &order, &claims[1], &fault));
+    assert_ok(queue_held(scene->worker, &worker, 4, held, &count, &fault));
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        size_t c = 0;
+        while (c < 3 && !uuid_equal(&held[i].claim.execution_id, &claims[c].execution_id))
+            c++;
+        assert_true(c < 3);
+        assert_memory_equal(&held[i].claim, &claims[c], sizeof claims[c]);
+        assert_int_equal(held[i].running, c == 1);
+    }
+    assert_ok(queue_held(scene->worker, &worker, 2, held, &count, &fault));
+    assert_int_equal(count, 2);
+    /* The reaper was there: the unstarted are gone, then the running one too. */
+    scene_expire(scene, &worker);
+    assert_ok(queue_return_expired(scene->worker, &returned, &fault));
+    assert_ok(queue_held(scene->worker, &worker, 4, held, &count, &fault));
+    assert_int_equal(count, 1);
+    assert_true(held[0].running);
+    assert_ok(scene_finish(scene->worker, &order, &claims[1], EXECUTION_LOST, "", true, &fault));
+    assert_ok(queue_held(scene->worker, &worker, 4, held, &count, &fault));
+    assert_int_equal(count, 0);
+}
+
+/* Attack: a taken-over api writes rows of its own to have a token run again, or one never accepted.
+ */
+static void only_who_spent_the_nonce_runs(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct held held = hold(scene, true);
+    assert_ok(scene_finish(scene->worker, &held.order, &held.claim, EXECUTION_SUCCEEDED, "", false,
+                           &fault));
+    static const char again[] =
+        "INSERT INTO execution_active (execution_id, tenant_id, submitted_at, task_id, "
+        "operator_id, "
+        "correlation_id, source, action, target_urn, tool_sha256, manifest_sha256, api_key_id, "
+        "kid, "
+        "token, accepted_event_id) SELECT %s, tenant_id, submitted_at, task_id, operator_id, "
+        "correlation_id, source, action, target_urn, tool_sha256, manifest_sha256, api_key_id, "
+        "kid, "
+        "token, accepted_event_id FROM execution WHERE tenant_id = '%s'";
+    static const char *const ids[] = {"execution_id", "gen_random_uuid()"};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        scene_sql(scene, again, ids[i], scene->tenant);
+        scene_sql(scene,
+                  "INSERT INTO execution_queue (execution_id, tenant_id) SELECT execution_id, "
+                  "tenant_id FROM execution_active");
+        struct claim claim = scene_claim(scene, &held.worker);
+        assert_fault(scene_start(scene->worker, &held.order, &claim, &fault), FAULT_NONCE_REUSED,
+                     "spent");
+        scene_sql(scene, "DELETE FROM execution_queue");
+        scene_sql(scene, "DELETE FROM execution_active");
+    }
+    assert_ended(scene, "succeeded");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +279,8 @@ int main(void)
         SCENE_TEST(no_end_without_its_event),
         SCENE_TEST(lost_only_after_the_lease),
         SCENE_TEST(unstarted_claims_of_the_vanished_go_back),
+        SCENE_TEST(an_incarnation_asks_what_it_holds),
+        SCENE_TEST(only_who_spent_the_nonce_runs),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

@@ -5,6 +5,7 @@ Exit codes and signals, time and memory, floods, bytes that are no text, standar
 and what the sandbox keeps from the tool."""
 
 import base64
+import concurrent.futures
 import hashlib
 import os
 import socket
@@ -78,6 +79,15 @@ def test_the_hosts_word_is_the_last(world):
     assert limits["cpu_percent"] == 400 and limits["tmp_mib"] == 1024, limits
     _, data = ends(world, "succeeded", "print", "x", exit_code=0, limits={"memory_mib": 64})
     assert data["execution_metadata"]["limits"]["memory_mib"] == 64
+
+
+def test_a_memory_bomb_ends_alone(world):
+    """Its neighbour in the other slot does not feel it."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        bomb = pool.submit(ends, world, "out_of_memory", "touch", "4096", limits={"memory_mib": 64}, hits=["memory"])
+        quiet = pool.submit(ends, world, "succeeded", "touch", "8", "sleep", "1", limits={"memory_mib": 64}, exit_code=0)
+        bomb.result()
+        assert quiet.result()[1]["stdout"] == "touch: done\n"
 
 
 def test_memory(world):
@@ -164,7 +174,7 @@ def test_arguments(world):
 
 
 def test_inputs(world):
-    files = {"a.txt": b"first\n", "empty": b"", "b-2_.bin": bytes(range(256)) * 300}
+    files = {"a.txt": b"first\n", "empty": b"", "b-2_.bin": hashlib.shake_256(b"seed").digest(3 * MIB)}
     inputs = [{"name": name, "sha256": world.input(data)} for name, data in files.items()]
     steps = [word for name in files for word in ("cat", f"/in/{name}")]
     execution, data = ends(world, "succeeded", *steps, inputs=inputs, exit_code=0)

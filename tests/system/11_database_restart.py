@@ -14,12 +14,13 @@ from support.world import ACCEPTED, FINISHED, STARTED
 
 OWN_CLUSTER = True
 CLIENTS = 3
+THREADS = 2
 LEASE_MS = 60000  # no outage here is that long, so nobody may be taken for lost
 ROUNDS = 2 if os.environ.get("SALLYPORT_TEST_FULL") == "1" else 1
 
 
 def setup(world):
-    world.start_all(worker={"lease_ms": LEASE_MS})
+    world.start_all(api={"request_threads": THREADS}, worker={"lease_ms": LEASE_MS})
     world.tool()
     world.signer()
     for caller in ("submitter", "viewer", "auditor"):
@@ -86,6 +87,12 @@ def everyone_is_ready(world):
         daemon.ready(60)
         assert daemon.starts == 1, f"{daemon.name} was started again"
 
+    # Each connection fails the call that finds it broken (storage/pg.h), then there is another.
+    def settled():
+        return all(world.caller("viewer").get("/v1/executions", limit=1).expect(200, 503).status == 200
+                   for _ in range(8 * THREADS))
+    wait.until(60, "every thread has a connection again", settled)
+
 
 def each_ended_once(world, ids):
     """One row of history, one accepted, started and finished event each, and nothing left to do."""
@@ -124,7 +131,8 @@ def restarted_under_load(world, how):
     assert world.db.count("execution_nonce") == before + len(load.tokens), "there is an execution nobody asked for"
     each_ended_once(world, load.ids.values())
     for token, execution_id in list(load.ids.items())[:5]:
-        assert world.submit(token).expect(200).json["id"] == execution_id
+        wait.until(30, "the token is known",
+                   lambda token=token, execution_id=execution_id: world.submit(token).expect(200).json["id"] == execution_id)
     world.ledger_is_complete(60)
 
 
@@ -155,7 +163,7 @@ def test_a_run_that_ends_meanwhile_is_stored_afterwards(world):
     execution = world.ended(execution_id)
     assert execution["state"] == "succeeded" and world.stdout(execution_id) == b"survived\n", execution
     world.finished(execution_id)
-    assert world.submit(token).expect(200).json["id"] == execution_id
+    wait.until(30, "the token is known", lambda: world.submit(token).expect(200).json["id"] == execution_id)
 
 
 def test_the_whole_ledger_still_verifies(world):
