@@ -26,7 +26,7 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
         "workers_renew",
         "WITH w AS ("
         "  UPDATE worker SET lease_expires_at = now() + $2 * interval '1 millisecond'"
-        "   WHERE worker_id = $1 RETURNING worker_id"
+        "   WHERE worker_id = $1 AND lease_expires_at > '-infinity' RETURNING worker_id"
         ") SELECT c.execution_id FROM w LEFT JOIN ("
         "    SELECT q.worker_id, a.execution_id FROM execution_queue q JOIN execution_active a "
         "USING (execution_id)"
@@ -52,8 +52,7 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
 int workers_leave(struct pg *pg, const struct uuid *id, struct fault *fault)
 {
     static const struct pg_statement update = {
-        "workers_leave", "UPDATE worker SET lease_expires_at = least(lease_expires_at, now())"
-                         " WHERE worker_id = $1"};
+        "workers_leave", "UPDATE worker SET lease_expires_at = '-infinity' WHERE worker_id = $1"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     return pg_query_as(pg, NULL, &update, &params, NULL, fault);

@@ -246,6 +246,7 @@ static void only_who_spent_the_nonce_runs(void **state)
     struct held held = hold(scene, true);
     assert_ok(scene_finish(scene->worker, &held.order, &held.claim, EXECUTION_SUCCEEDED, "", false,
                            &fault));
+    static const char token[] = "job-nonce-000.body.signature";
     static const char again[] =
         "INSERT INTO execution_active (execution_id, tenant_id, submitted_at, task_id, "
         "operator_id, "
@@ -262,8 +263,16 @@ static void only_who_spent_the_nonce_runs(void **state)
                   "INSERT INTO execution_queue (execution_id, tenant_id) SELECT execution_id, "
                   "tenant_id FROM execution_active");
         struct claim claim = scene_claim(scene, &held.worker);
-        assert_fault(scene_start(scene->worker, &held.order, &claim, &fault), FAULT_NONCE_REUSED,
-                     "spent");
+        struct facts_item facts = {.tenant_id = scene->tenant,
+                                   .api_key_id = held.order.api_key_id,
+                                   .kid = held.order.kid,
+                                   .tool_sha256 = held.order.tool_sha256};
+        const struct spent_nonce spent = {"job-nonce-000", digest_of(token, strlen(token))};
+        AUTO_EVENT struct event *event =
+            scene_event(EVENT_EXECUTION_STARTED, scene->tenant, "task-1", &claim.execution_id);
+        assert_fault(queue_start(scene->worker, &claim, &facts, &spent, "test/worker",
+                                 clock_wall_ms(), event, &fault),
+                     FAULT_NONCE_REUSED, "spent");
         scene_sql(scene, "DELETE FROM execution_queue");
         scene_sql(scene, "DELETE FROM execution_active");
     }
