@@ -103,6 +103,15 @@ void scene_sql(struct scene *scene, const char *format, ...)
     PQclear(run(scene->sql, sql));
 }
 
+void scene_force(struct scene *scene, const char *format, ...)
+{
+    char sql[SQL_MAX];
+    FORMAT_SQL(sql, format);
+    PQclear(run(scene->sql, "SET session_replication_role = replica"));
+    PQclear(run(scene->sql, sql));
+    PQclear(run(scene->sql, "SET session_replication_role = origin"));
+}
+
 int64_t scene_number(struct scene *scene, const char *format, ...)
 {
     char sql[SQL_MAX];

@@ -36,6 +36,8 @@ int scene_begin(void **state);
 
 /* One statement as superuser. */
 void scene_sql(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same with the tables' own rules off, for what no role can do. */
+void scene_force(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Its first column in its first row, as a number. */
 int64_t scene_number(struct scene *scene, const char *format, ...) PRINTF_LIKE(2, 3);
 /* One statement as a role that acts for a tenant (NULL: none): its SQLSTATE must be this one,

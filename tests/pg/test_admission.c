@@ -147,11 +147,11 @@ static void assert_obstacle(struct scene *scene, const char *table, const char *
     AUTO_SCENE_JOB struct scene_job job;
     (void)snprintf(nonce, sizeof nonce, "nonce-%04d", number++);
     scene_job_make(&order, nonce, "body", &job);
-    scene_sql(scene, "UPDATE %s SET %s WHERE tenant_id = '%s'", table, set, scene->tenant);
+    scene_force(scene, "UPDATE %s SET %s WHERE tenant_id = '%s'", table, set, scene->tenant);
     admit(scene, &job);
     assert_end(&job, ADMISSION_REFUSED, code);
     assert_int_equal(written(scene, scene->tenant), 0);
-    scene_sql(scene, "UPDATE %s SET %s WHERE tenant_id = '%s'", table, clear, scene->tenant);
+    scene_force(scene, "UPDATE %s SET %s WHERE tenant_id = '%s'", table, clear, scene->tenant);
     scene_admit(scene, &job);
     assert_int_equal(written(scene, scene->tenant), 4);
 }

@@ -13,9 +13,13 @@ static const struct {
     const char *relation;
     const char *may[ROLE_COUNT]; /* api, worker, ledger, read */
 } expected[] = {
-    {"api_key", {"INSERT SELECT UPDATE(revoked_at)", "SELECT", NULL, NULL}},
+    {"api_key",
+     {"INSERT(api_key_id,created_at,created_by,expires_at,principal,roles,secret_hash,tenant_id) "
+      "SELECT UPDATE(revoked_at)",
+      "SELECT", NULL, NULL}},
     {"artifact",
-     {"INSERT SELECT UPDATE(reason,revoked_at,revoked_by,state)",
+     {"INSERT(blob_id,descriptor,descriptor_sha256,ingested_by,kind,name,sha256,size,tenant_id,"
+      "version) SELECT UPDATE(reason,revoked_at,revoked_by,state)",
       "SELECT UPDATE(inspect_until,reason,state)", NULL, "SELECT"}},
     {"artifact_approval", {"INSERT SELECT", "SELECT", NULL, "SELECT"}},
     {"blob", {"DELETE INSERT SELECT UPDATE(completed_at,touched_at)", "SELECT", NULL, NULL}},
@@ -24,12 +28,16 @@ static const struct {
     {"event_pending", {"SELECT(queued_at,seq)", NULL, "DELETE SELECT", NULL}},
     {"execution", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
     {"execution_active",
-     {"INSERT SELECT", "DELETE SELECT UPDATE(started_at,started_event_id,state,worker)", NULL,
-      "SELECT"}},
+     {"INSERT(accepted_event_id,action,api_key_id,correlation_id,execution_id,kid,manifest_sha256,"
+      "operator_id,source,submitted_at,target_urn,task_id,tenant_id,token,tool_sha256,traceparent) "
+      "SELECT",
+      "DELETE SELECT UPDATE(started_at,started_event_id,state,worker)", NULL, "SELECT"}},
     {"execution_all", {"SELECT", "SELECT", NULL, "SELECT"}},
-    {"execution_nonce", {"INSERT SELECT", NULL, NULL, NULL}},
+    {"execution_nonce", {"INSERT SELECT", "SELECT", NULL, NULL}},
     {"execution_output", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
-    {"execution_queue", {"INSERT SELECT", "DELETE SELECT UPDATE(fence,worker_id)", NULL, NULL}},
+    {"execution_queue",
+     {"INSERT(execution_id,tenant_id) SELECT", "DELETE SELECT UPDATE(fence,worker_id)", NULL,
+      NULL}},
     {"fence", {NULL, "USAGE", NULL, NULL}},
     {"input", {"INSERT SELECT", "SELECT", NULL, "SELECT"}},
     {"ledger_batch", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},
@@ -41,7 +49,9 @@ static const struct {
     {"schema_migration", {"SELECT", "SELECT", "SELECT", "SELECT"}},
     {"tenant", {"SELECT", "SELECT", NULL, "SELECT"}},
     {"verification_key",
-     {"INSERT SELECT UPDATE(revoked_at)", "SELECT", NULL,
+     {"INSERT(alg,created_at,created_by,kid,not_after,not_before,public_pem,tenant_id,"
+      "wrapped_secret) SELECT UPDATE(revoked_at)",
+      "SELECT", NULL,
       "SELECT(alg,created_at,kid,not_after,not_before,public_pem,revoked_at,tenant_id)"}},
     {"worker", {"SELECT", "DELETE INSERT SELECT UPDATE(lease_expires_at)", NULL, "SELECT"}},
 };
@@ -200,6 +210,9 @@ static void try_relation(struct scene *scene, size_t i, int role)
         expect(scene, role, gives(may, "UPDATE", column), sql);
         (void)snprintf(sql, sizeof sql, "SELECT %s FROM %s WHERE false", column, name);
         expect(scene, role, gives(may, "SELECT", column), sql);
+        (void)snprintf(sql, sizeof sql, "INSERT INTO %s (%s) SELECT (NULL::%s).%s WHERE false",
+                       name, column, name, column);
+        expect(scene, role, gives(may, "INSERT", column), sql);
     }
 }
 

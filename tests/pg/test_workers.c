@@ -104,17 +104,17 @@ static void who_leaves_claims_no_more(void **state)
     struct scene *scene = *state;
     struct fault fault;
     struct scene_order order = scene_order(scene, scene->tenant);
-    struct uuid worker = scene_worker(scene), gone = scene_worker(scene);
+    struct uuid worker = scene_worker(scene), gone = scene_worker(scene), cancels[256];
     struct claim claim;
     size_t count = 99;
     scene_queue(scene, &order, "job", 1);
     assert_ok(workers_leave(scene->worker, &worker, &fault));
     assert_ok(queue_claim(scene->worker, &worker, 1, &claim, &count, &fault));
     assert_int_equal(count, 0);
-    scene_expire(scene, &gone); /* leaving late does not give it back */
-    int64_t before = left(scene, &gone);
+    assert_fault(renew(scene, &worker, &count, cancels, &fault), FAULT_STATE_CONFLICT, "forgotten");
+    scene_expire(scene, &gone); /* leaving late is leaving too */
     assert_ok(workers_leave(scene->worker, &gone, &fault));
-    assert_true(left(scene, &gone) <= before);
+    assert_fault(renew(scene, &gone, &count, cancels, &fault), FAULT_STATE_CONFLICT, "forgotten");
 }
 
 struct listing {

@@ -105,8 +105,8 @@ def test_killed_during_a_run(world):
     names = [world.execution(victim)["worker"].split("/")[0] for victim in victims]
     assert sorted(names) == ["first", "second"], names
     victim, survivor = (victims if names[0] == "first" else reversed(victims))
-    inside = sandboxes(world, "first")
-    assert inside, "no sandbox is to be seen"
+    for name in names:
+        wait.until(10, f"the sandbox of {name} is to be seen", lambda name=name: sandboxes(world, name))
     world.daemons["first"].kill()
     wait.until(10, "the sandbox dies with its worker", lambda: not sandboxes(world, "first"))
     killed = time.monotonic()

@@ -6,18 +6,19 @@ again what it holds by the database's word, and callers are told 503 and no more
 
 import signal
 
-from support import wait
+from support import tokens, wait
 from support.load import Load
 from support.world import ACCEPTED, FINISHED, STARTED
 
 OWN_CLUSTER = True
 LEASE_MS = 60000  # longer than any outage here: nobody is lost, and nobody waits for a lease to run out
 SOON = 45
+THREADS = 2
 
 
 def setup(world):
     world.start("ledger")
-    world.start("api")
+    world.start("api", request_threads=THREADS)
     world.start("worker", lease_ms=LEASE_MS, slots=2)
     world.tool()
     world.signer()
@@ -26,8 +27,15 @@ def setup(world):
 
 
 def all_ready(world):
+    """Ready, and past the calls that find the broken connections: one each at the most (storage/pg.h)."""
     for daemon in world.daemons.values():
         daemon.ready(60)
+    bad = tokens.flip(world.token("print", "never"), 2, 7)
+
+    def settled():
+        answers = [world.caller("viewer").get("/v1/executions", limit=1) for _ in range(4 * THREADS)]
+        return all(answer.status == 200 for answer in answers) and world.submit(bad).status == 403
+    wait.until(60, "every connection is there again", settled)
 
 
 def ran_once(world, execution_id):
@@ -70,6 +78,7 @@ def test_a_slot_loses_its_connection_while_it_checks(world):
                              " AND application_name LIKE '%worker slot%') s")
         assert cut == 2, cut
         session.sql("ROLLBACK;")
+    all_ready(world)
     ran_once(world, execution_id)
 
 
@@ -121,7 +130,7 @@ def test_all_connections_are_cut_again_and_again(world):
         for outage in range(1, 6):
             load.allow(outage * 3 + 4)
             load.reaches(outage * 3)
-            assert world.db.count(cut) > 0
+            wait.until(30, "connections are there to be cut", lambda: world.db.count(cut) > 0)
         load.reaches(5 * 3 + 4)
     all_ready(world)
     assert "lost" not in load.answers, f"a connection was cut instead of answered: {load.answers}"
