@@ -46,8 +46,8 @@ int stats_start(struct http *http, struct fault *fault)
         (void)snprintf(labels, sizeof labels, "method=\"%s\",route=\"%s\"", stats->method,
                        stats->path);
         stats->duration =
-            metric_histogram(http->config.metrics, "sallyport_http_request_duration_seconds", labels,
-                             "From a request's first line to the end of its answer.",
+            metric_histogram(http->config.metrics, "sallyport_http_request_duration_seconds",
+                             labels, "From a request's first line to the end of its answer.",
                              duration_bounds, ARRAY_LEN(duration_bounds));
     }
     return 0;

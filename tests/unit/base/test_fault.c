@@ -96,10 +96,12 @@ static void a_long_detail_is_cut_at_a_character(void **state)
     static const char *const characters[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x94\x92"};
     for (size_t c = 0; c < ARRAY_LEN(characters); c++) {
         for (size_t shift = 0; shift < 5; shift++) {
-            char text[600] = "";
+            char text[600];
+            size_t step = strlen(characters[c]), end = shift;
             memset(text, 'a', shift);
-            while (strlen(text) + 4 < sizeof text)
-                strcat(text, characters[c]);
+            for (; end + step < sizeof text; end += step)
+                memcpy(text + end, characters[c], step);
+            text[end] = '\0';
             struct fault fault;
             (void)fault_set(&fault, FAULT_INTERNAL, "%s", text);
             size_t len = strlen(fault.detail);
@@ -116,9 +118,10 @@ static void a_detail_that_fits_is_kept(void **state)
     (void)state;
     static const char *const lasts[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x94\x92"};
     for (size_t i = 0; i < ARRAY_LEN(lasts); i++) {
-        char text[300] = "";
-        memset(text, 'a', DETAIL_MAX - strlen(lasts[i]));
-        strcat(text, lasts[i]);
+        char text[DETAIL_MAX + 1];
+        size_t step = strlen(lasts[i]);
+        memset(text, 'a', DETAIL_MAX - step);
+        memcpy(text + DETAIL_MAX - step, lasts[i], step + 1);
         struct fault fault;
         (void)fault_set(&fault, FAULT_INTERNAL, "%s", text);
         assert_string_equal(fault.detail, text);

@@ -155,7 +155,7 @@ static void a_bottomless_tree_is_refused(void **state)
 {
     (void)state;
     struct fault fault;
-    AUTO_CLOSE int bottom = descend(400, true);
+    (void)close(descend(400, true));
     assert_fault(dir_remove(below("d"), &fault), &fault, FAULT_INTERNAL, "cannot remove");
     /* For the teardown: its lower half is put beside its upper half. */
     AUTO_CLOSE int middle = descend(200, false);

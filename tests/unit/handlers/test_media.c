@@ -198,19 +198,19 @@ static void ids_in_paths(void **state)
     AUTO_JSON json_t *id = get_json("/id/" UUID, "");
     assert_string_equal(json_string_value(json_object_get(id, "id")), UUID);
     static const char *const bad_ids[] = {"/id/x", "/id/017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
-                                          "/id/" UUID "0", "/id/%20" UUID,
+                                          ("/id/" UUID "0"), ("/id/%20" UUID),
                                           "/id/017f22e279b07cc398c4dc0c0c07398f"};
     for (size_t i = 0; i < ARRAY_LEN(bad_ids); i++)
         expect_get_problem(bad_ids[i], FAULT_NOT_FOUND, "id");
-    static const char *const digests[] = {"/digest/" HEX, "/digest/sha256:" HEX,
-                                          "/digest/sha256%3A" HEX};
+    static const char *const digests[] = {("/digest/" HEX), ("/digest/sha256:" HEX),
+                                          ("/digest/sha256%3A" HEX)};
     for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
         AUTO_JSON json_t *digest = get_json(digests[i], "");
         assert_string_equal(json_string_value(json_object_get(digest, "sha256")), "sha256:" HEX);
     }
-    static const char *const bad_digests[] = {"/digest/x", "/digest/" HEX "0",
-                                              "/digest/sha256:", "/digest/sha512:" HEX,
-                                              "/digest/SHA256:" HEX};
+    static const char *const bad_digests[] = {"/digest/x", ("/digest/" HEX "0"),
+                                              "/digest/sha256:", ("/digest/sha512:" HEX),
+                                              ("/digest/SHA256:" HEX)};
     for (size_t i = 0; i < ARRAY_LEN(bad_digests); i++)
         expect_get_problem(bad_digests[i], FAULT_MALFORMED_REQUEST, "sha256");
 }
