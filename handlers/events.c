@@ -92,11 +92,8 @@ static int add_ledger_page(struct request *request, const char *type, struct pag
     char text[64];
     (void)snprintf(text, sizeof text, "%" PRId64, read.next);
     reply_header(request, "Sallyport-Cursor", text);
-    if (read.more) {
-        char link[96];
-        (void)snprintf(link, sizeof link, "<?after=%s>; rel=\"next\"", text);
-        reply_header(request, "Link", link);
-    }
+    if (read.more)
+        reply_link_next(request, text);
     return 0;
 }
 

@@ -2,11 +2,14 @@
 #include "handlers/media.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
+
+#define LINK_MAX_BYTES 4096
 
 bool media_type_is(const struct request *request, const char *type)
 {
@@ -83,12 +86,39 @@ int query_time(const struct request *request, const char *name, int64_t *ret_ms,
     return 0;
 }
 
+/* RFC 3986: all but unreserved characters as %XX. */
+static void append_escaped(struct buf *buf, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (text_in_set(text, 1, 1, 1, TEXT_ALNUM "-._~"))
+            buf_append(buf, text, 1);
+        else
+            buf_printf(buf, "%%%02X", (unsigned char)*text);
+    }
+}
+
+void reply_link_next(struct request *request, const char *after)
+{
+    AUTO_BUF struct buf link = BUF(LINK_MAX_BYTES);
+    const char *name, *value;
+    buf_puts(&link, "<?after=");
+    append_escaped(&link, after);
+    for (size_t i = 0; (name = request_query_name(request, i, &value)) != NULL; i++) {
+        if (strcmp(name, "after") == 0)
+            continue;
+        buf_puts(&link, "&");
+        append_escaped(&link, name);
+        buf_puts(&link, "=");
+        append_escaped(&link, value);
+    }
+    buf_puts(&link, ">; rel=\"next\"");
+    if (!buf_failed(&link)) /* the body has the cursor as well */
+        reply_header(request, "Link", buf_text(&link));
+}
+
 enum answer reply_page(struct request *request, json_t *items, const char *next)
 {
-    if (next != NULL) {
-        char link[160];
-        (void)snprintf(link, sizeof link, "<?after=%s>; rel=\"next\"", next);
-        reply_header(request, "Link", link);
-    }
+    if (next != NULL)
+        reply_link_next(request, next);
     return reply_json(request, 200, json_pack("{s:o, s:s?}", "items", items, "next", next));
 }

@@ -30,5 +30,8 @@ int query_int(const struct request *request, const char *name, int64_t min, int6
 int query_time(const struct request *request, const char *name, int64_t *ret_ms,
                struct fault *fault) MUST_CHECK;
 
+/* The Link header of RFC 8288 to the next page: this request's query with another `after`. */
+void reply_link_next(struct request *request, const char *after);
+
 /* 200 {"items": items, "next": next or null} and the Link header of RFC 8288; takes items over. */
 enum answer reply_page(struct request *request, json_t *items, const char *next);

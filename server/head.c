@@ -153,7 +153,8 @@ static void trace_read(struct request *request)
     const char *trace = request_header(request, "traceparent");
     if (trace != NULL && header_occurrences(request, "traceparent") == 1 &&
         traceparent_valid(trace)) {
-        (void)snprintf(request->traceparent, sizeof request->traceparent, "%s", trace);
+        /* A later version begins like version 00, and is passed on as that (Trace Context 4.3). */
+        (void)snprintf(request->traceparent, sizeof request->traceparent, "00%s", trace + 2);
         return;
     }
     uint8_t random[24];

@@ -41,6 +41,8 @@ struct http_config {
 
     /* One line a request: route template, method, status, duration, request id; never the path.
      * Status 499: the client left before there was an answer. */
+    bool tells_reasons; /* 503 says the fault's own sentence: for operators; others get a fixed one
+                         */
     bool access_log;
     /* NULL for none; else sallyport_http_requests_total and _request_duration_seconds. */
     struct metrics *metrics;

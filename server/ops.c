@@ -51,6 +51,7 @@ int ops_start(const struct ops_config *config, struct http **ret_ops, struct fau
     *context = *config;
     struct http_config http = http_config_default();
     http.listen = config->listen;
+    http.tells_reasons = true;
     http.routes = ops_routes;
     http.route_count = ARRAY_LEN(ops_routes);
     http.context = context;

@@ -31,7 +31,9 @@ void reply_prepare(struct request *request, const struct fault *fault)
                   fault->detail);
         (void)fault_set(&said, FAULT_INTERNAL, "an internal error; the log tells it by request_id");
     }
-    if (said.code == FAULT_UNAVAILABLE) { /* the reason may name hosts that are nobody's business */
+    if (said.code == FAULT_UNAVAILABLE &&
+        !request->http->config
+             .tells_reasons) { /* the reason may name hosts that are nobody's business */
         log_warn("request not served", "{s:s, s:s}", "request_id", request->id, "detail",
                  fault->detail);
         (void)fault_set(&said, FAULT_UNAVAILABLE, "not available now; try again later");

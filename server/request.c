@@ -134,6 +134,14 @@ const char *request_query(const struct request *request, const char *name, size_
     return NULL;
 }
 
+const char *request_query_name(const struct request *request, size_t i, const char **ret_value)
+{
+    if (i >= request->parameter_count)
+        return NULL;
+    *ret_value = request->parameters[i].value;
+    return request->parameters[i].name;
+}
+
 static bool name_listed(const char *name, const char *const *list)
 {
     for (; list != NULL && *list != NULL; list++)

@@ -36,6 +36,8 @@ const char *request_traceparent(const struct request *request);
 const char *request_header(const struct request *request, const char *name);
 /* The n-th value of a query parameter, percent-decoded; NULL if there is none. */
 const char *request_query(const struct request *request, const char *name, size_t n);
+/* The i-th parameter's name, decoded as its value is; NULL past the last. */
+const char *request_query_name(const struct request *request, size_t i, const char **ret_value);
 /* FAULT_UNKNOWN_PARAMETER naming the first parameter not in the NULL-terminated list; a
  * parameter given twice is FAULT_MALFORMED_REQUEST unless listed in `repeatable`. */
 int request_check_query(const struct request *request, const char *const *known,

@@ -19,15 +19,16 @@ int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32
                  struct span data, struct fault *fault)
 {
     static const struct pg_statement insert = {
-        "blobs_append", "WITH upload AS (UPDATE blob SET touched_at = now() WHERE blob_id = $1 AND "
-                        "completed_at IS NULL"
-                        "                RETURNING blob_id, tenant_id) "
-                        "INSERT INTO blob_chunk (blob_id, n, tenant_id, data) SELECT blob_id, $2, "
-                        "tenant_id, $3 FROM upload"};
+        "blobs_append",
+        "WITH upload AS (UPDATE blob SET touched_at = now() WHERE blob_id = $1"
+        " AND tenant_id = $4 AND completed_at IS NULL RETURNING blob_id, tenant_id) "
+        "INSERT INTO blob_chunk (blob_id, n, tenant_id, data) SELECT blob_id, $2, "
+        "tenant_id, $3 FROM upload"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_int4(&params, n);
     pg_bytes(&params, data);
+    pg_text(&params, tenant);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, tenant, &insert, &params, &result, fault) != 0)
         return -1;
@@ -36,13 +37,14 @@ int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32
     return 0;
 }
 
-int blobs_complete(struct pg *pg, const struct uuid *id, struct fault *fault)
+int blobs_complete(struct pg *pg, const char *tenant, const struct uuid *id, struct fault *fault)
 {
     static const struct pg_statement update = {
-        "blobs_complete",
-        "UPDATE blob SET completed_at = now() WHERE blob_id = $1 AND completed_at IS NULL"};
+        "blobs_complete", "UPDATE blob SET completed_at = now()"
+                          " WHERE blob_id = $1 AND tenant_id = $2 AND completed_at IS NULL"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
+    pg_text(&params, tenant);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_step(pg, &update, &params, &result, fault) != 0)
         return -1;
@@ -54,9 +56,11 @@ int blobs_complete(struct pg *pg, const struct uuid *id, struct fault *fault)
 int blobs_remove(struct pg *pg, const char *tenant, const struct uuid *id, struct fault *fault)
 {
     static const struct pg_statement remove_blob = {
-        "blobs_remove", "DELETE FROM blob WHERE blob_id = $1 AND completed_at IS NULL"};
+        "blobs_remove",
+        "DELETE FROM blob WHERE blob_id = $1 AND tenant_id = $2 AND completed_at IS NULL"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
+    pg_text(&params, tenant);
     return pg_query_as(pg, tenant, &remove_blob, &params, NULL, fault);
 }
 
@@ -64,11 +68,13 @@ int blobs_read(struct pg *pg, const char *tenant, const struct uuid *id, blobs_e
                void *context, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "blobs_read", "SELECT data FROM blob_chunk WHERE blob_id = $1 AND n = $2"};
+        "blobs_read",
+        "SELECT data FROM blob_chunk WHERE blob_id = $1 AND n = $2 AND tenant_id = $3"};
     for (int32_t n = 0;; n++) {
         struct pg_params params = {0};
         pg_uuid(&params, id);
         pg_int4(&params, n);
+        pg_text(&params, tenant);
         AUTO_PGRESULT PGresult *result = NULL;
         if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
             return -1;

@@ -13,7 +13,8 @@ int blobs_begin(struct pg *pg, const char *tenant, struct uuid *ret_id,
 int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32_t n,
                  struct span data, struct fault *fault) MUST_CHECK;
 /* A step of an open transaction: from now on it is not swept. */
-int blobs_complete(struct pg *pg, const struct uuid *id, struct fault *fault) MUST_CHECK;
+int blobs_complete(struct pg *pg, const char *tenant, const struct uuid *id,
+                   struct fault *fault) MUST_CHECK;
 /* Gives an upload up. */
 int blobs_remove(struct pg *pg, const char *tenant, const struct uuid *id,
                  struct fault *fault) MUST_CHECK;

@@ -180,17 +180,22 @@ int executions_ended(struct pg *pg, const char *const *tenants, const struct uui
 {
     static const struct pg_statement read = {
         "executions_ended", "SELECT u.n FROM unnest($1::uuid[]) WITH ORDINALITY u(id, n)"
-                            " JOIN execution x ON x.execution_id = u.id"};
+                            " JOIN execution x ON x.execution_id = u.id"
+                            " WHERE x.tenant_id = ANY ($2)"};
     AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_UUID);
-    for (size_t i = 0; i < count; i++) {
+    AUTO_PG_ARRAY struct pg_array names = pg_array_new(PG_ARRAY_TEXT);
+    for (size_t i = 0; i < count; i++)
         pg_array_uuid(&array, &ids[i]);
-        ret_ended[i] = false;
-    }
+    for (size_t i = 0; tenants != NULL && tenants[i] != NULL; i++)
+        pg_array_text(&names, tenants[i]);
     struct pg_params params = {0};
     pg_array_bind(&params, &array);
+    pg_array_bind(&params, &names);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query(pg, tenants, &read, &params, &result, fault) != 0)
         return -1;
+    for (size_t i = 0; i < count; i++)
+        ret_ended[i] = false;
     for (int row = 0; row < PQntuples(result); row++)
         ret_ended[pg_get_int(result, row, 0) - 1] = true;
     return 0;

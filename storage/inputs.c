@@ -41,7 +41,7 @@ int inputs_add(struct pg *pg, const char *tenant, const struct input *input, con
     AUTO_PGRESULT PGresult *result = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (blobs_complete(tx, &input->blob_id, fault) != 0 ||
+    if (blobs_complete(tx, tenant, &input->blob_id, fault) != 0 ||
         pg_step(tx, &insert, &params, &result, fault) != 0)
         return -1;
     if (pg_affected(result) == 0) { /* it existed: the upload is incomplete again */

@@ -73,7 +73,7 @@ bool token_kid_valid(const char *kid)
     if (len < 1 || len > TOKEN_KID_MAX)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (kid[i] < 0x20 || kid[i] > 0x7e)
+        if (kid[i] < '!' || kid[i] > '~')
             return false;
     return true;
 }
@@ -99,7 +99,8 @@ static int read_header(struct span bytes, struct token *ret_token, struct fault 
                          "ES384, EdDSA");
     if (kid != NULL && !token_kid_valid(kid))
         return fault_set(fault, FAULT_MALFORMED_TOKEN,
-                         "header.kid: expected 1 to %d printable ASCII characters", TOKEN_KID_MAX);
+                         "header.kid: expected 1 to %d printable ASCII characters, no space",
+                         TOKEN_KID_MAX);
     ret_token->typ_manifest = typ != NULL && strcmp(typ, TOKEN_TYP_MANIFEST) == 0;
     if (typ != NULL && !ret_token->typ_manifest && strcmp(typ, "JWT") != 0)
         return fault_set(fault, FAULT_MALFORMED_TOKEN, "header.typ: expected JWT or %s",

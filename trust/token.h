@@ -31,9 +31,10 @@ struct token {
  * past TOKEN_MAX, before anything else is looked at. Refused: other than three non-empty
  * parts, non-canonical base64url, a header that is not one strict JSON object, an alg not of
  * DESIGN's list, `crit`, `b64`, `zip`, `enc`, `jwk`, `jku`, `x5u`, `x5c`, a kid that is not
- * 1 to 128 printable ASCII characters, a typ other than JWT or execution-manifest+jws, a header of
- * more than 4 KiB or a signature of more than 1 KiB when decoded. Other header members are
- * ignored. The payload is any bytes: whether they are a manifest is manifest_parse()'s question. */
+ * 1 to 128 printable ASCII characters without space, a typ other than JWT or
+ * execution-manifest+jws, a header of more than 4 KiB or a signature of more than 1 KiB when
+ * decoded. Other header members are ignored. The payload is any bytes: whether they are a manifest
+ * is manifest_parse()'s question. */
 int token_parse(struct span text, struct token **ret_token, struct fault *fault) MUST_CHECK;
 
 /* A kid that a token can carry: 1 to TOKEN_KID_MAX printable ASCII characters. */

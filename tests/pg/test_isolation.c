@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: a tenant sees and writes its own rows and no other's, in every table, even where the
  * statement forgets to ask. */
+#include "storage/blobs.h"
+#include "storage/events.h"
+#include "storage/executions.h"
+#include "storage/inputs.h"
+#include "storage/keys.h"
 #include "tests/pg/scene.h"
 
 static const char *const tables[] = {"tenant",
@@ -198,13 +203,134 @@ static void functions_see_with_the_callers_eyes(void **state)
     }
 }
 
+static int none_artifact(void *context, const struct artifact *artifact)
+{
+    fail_msg("%s %p", artifact->name, context);
+    return 0;
+}
+
+static int none_approval(void *context, const struct approval *approval)
+{
+    fail_msg("%s %p", approval->principal, context);
+    return 0;
+}
+
+static int none_key(void *context, const struct key_record *key)
+{
+    fail_msg("%s %p", key->kid, context);
+    return 0;
+}
+
+static int none_api_key(void *context, const struct api_key *key)
+{
+    fail_msg("%s %p", key->principal, context);
+    return 0;
+}
+
+static int none_execution(void *context, const struct execution *execution)
+{
+    fail_msg("%s %p", execution->task_id, context);
+    return 0;
+}
+
+static int none_chunk(void *context, struct span data, struct fault *fault)
+{
+    (void)context;
+    return fault_set(fault, FAULT_INTERNAL, "%zu bytes of another's", data.len);
+}
+
+/* Reads as the superuser, whom row-level security does not bind: the second wall by itself. */
+static void reads_ask_for_their_tenant(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct pg *pg = scene->super;
+    const char *other = scene->other;
+    struct scene_order order = fill(scene, scene->tenant);
+    struct execution execution = {0};
+    struct execution_events events;
+    struct artifact artifact = {0};
+    struct key_record key = {0};
+    struct input input, theirs;
+    AUTO_BUF struct buf buf = BUF(10000);
+    const struct execution_filter all = {.from_ms = INT64_MIN, .to_ms = INT64_MIN, .limit = 100};
+    struct digest bytes = digest_of("input", 5);
+    struct uuid ids[2];
+    AUTO_PGRESULT PGresult *row =
+        PQexec(scene->sql,
+               "SELECT execution_id, finished_event_id FROM execution ORDER BY 1 DESC LIMIT 1");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(uuid_parse(PQgetvalue(row, 0, i), UUID_TEXT_LEN, &ids[i]), 0);
+    assert_ok(inputs_find(pg, scene->tenant, &bytes, &input, &fault));
+    assert_ok(executions_get(pg, scene->tenant, &ids[0], &execution, &fault));
+    execution_free(&execution);
+    assert_fault(executions_get(pg, other, &ids[0], &execution, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(executions_token(pg, other, &ids[0], &buf, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(executions_events(pg, other, &ids[0], &events, &fault), FAULT_NOT_FOUND, "");
+    assert_ok(executions_output(pg, other, &ids[0], "stdout", &buf, &fault));
+    assert_ok(executions_list(pg, other, &all, none_execution, NULL, &fault));
+    assert_fault(events_get(pg, other, &ids[1], &buf, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(inputs_find(pg, other, &bytes, &theirs, &fault), FAULT_NOT_FOUND, "");
+    assert_ok(blobs_read(pg, other, &input.blob_id, none_chunk, NULL, &fault));
+    assert_fault(armory_find(pg, other, &order.tool_sha256, &artifact, &fault), FAULT_NOT_FOUND,
+                 "");
+    assert_ok(armory_list(pg, other, NULL, 100, none_artifact, NULL, &fault));
+    assert_ok(armory_approvals(pg, other, &order.tool_sha256, none_approval, NULL, &fault));
+    assert_fault(keys_find(pg, other, order.kid, &key, &fault), FAULT_NOT_FOUND, "");
+    assert_ok(keys_list(pg, other, none_key, NULL, &fault));
+    assert_ok(api_keys_list(pg, other, none_api_key, NULL, &fault));
+    assert_int_equal(buf.len, 0);
+    const char *const others[] = {other, NULL}, *const own[] = {scene->tenant, NULL};
+    bool ended = true;
+    assert_ok(executions_ended(pg, others, ids, 1, &ended, &fault));
+    assert_false(ended);
+    assert_ok(executions_ended(pg, own, ids, 1, &ended, &fault));
+    assert_true(ended);
+}
+
+/* Writes alike. */
+static void writes_ask_for_their_tenant(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct pg *pg = scene->super;
+    const char *other = scene->other;
+    bool created;
+    struct scene_order order = fill(scene, scene->tenant);
+    struct uuid upload = scene_upload(scene, scene->tenant, "bytes");
+    AUTO_EVENT struct event *event = scene_event(EVENT_KEY_REVOKED, other, "x", NULL);
+    assert_fault(api_keys_revoke(pg, other, order.api_key_id, event, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(keys_revoke(pg, other, order.kid, event, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(blobs_append(pg, other, &upload, 1, span_text("x"), &fault), FAULT_UNAVAILABLE,
+                 "");
+    assert_ok(blobs_remove(pg, other, &upload, &fault));
+    const struct input input = {
+        .sha256 = digest_of("bytes", 5), .blob_id = upload, .size = 5, .expires_ms = INT64_MIN};
+    assert_fault(inputs_add(pg, other, &input, "eve", &created, &fault), FAULT_UNAVAILABLE, "");
+    assert_ok(armory_inspected(pg, other, &order.tool_sha256, "eve", &fault));
+    const char *approver = scene_api_key(scene, scene->tenant, "dora", ROLE_APPROVER);
+    const struct approval approval = {.principal = "dora",
+                                      .api_key_id = approver,
+                                      .comment = "yes",
+                                      .descriptor_sha256 = scene_descriptor_digest("tool"),
+                                      .expires_ms = INT64_MIN};
+    assert_fault(armory_approve(pg, other, &order.tool_sha256, &approval, event, &fault),
+                 FAULT_NOT_FOUND, "");
+    assert_int_equal(scene_number(scene,
+                                  "SELECT (SELECT count(*) FROM blob_chunk WHERE blob_id = '%s') + "
+                                  "(SELECT count(*) FROM api_key WHERE api_key_id = '%s' AND "
+                                  "revoked_at IS NULL) + (SELECT count(*) FROM verification_key "
+                                  "WHERE tenant_id = '%s' AND revoked_at IS NULL)",
+                                  uuid_format(&upload).text, order.api_key_id, scene->tenant),
+                     3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_TEST(every_table_of_tenants_is_held),
-        SCENE_TEST(a_tenant_sees_its_own),
-        SCENE_TEST(a_tenant_writes_its_own),
-        SCENE_TEST(functions_see_with_the_callers_eyes),
+        SCENE_TEST(every_table_of_tenants_is_held), SCENE_TEST(a_tenant_sees_its_own),
+        SCENE_TEST(a_tenant_writes_its_own),        SCENE_TEST(functions_see_with_the_callers_eyes),
+        SCENE_TEST(reads_ask_for_their_tenant),     SCENE_TEST(writes_ask_for_their_tenant),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

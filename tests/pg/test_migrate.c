@@ -322,8 +322,9 @@ static void a_role_that_may_make_roles_is_enough(void **state)
     assert_ok(pg_execute(place->pg, "SET SESSION AUTHORIZATION sallyport_test_migrator", &fault));
     assert_run(place, SCHEMA_VERSION, SCHEMA_VERSION);
     assert_run(place, 0, SCHEMA_VERSION);
-    assert_ok(pg_execute(place->pg, "RESET SESSION AUTHORIZATION", &fault));
-    assert_ok(pg_execute(place->pg, "DROP OWNED BY sallyport_test_migrator", &fault));
+    assert_int_equal(drop_database(place), 0);
+    assert_ok(pg_execute(place->admin, "DROP ROLE sallyport_test_migrator", &fault));
+    empty_database(place, "DEFAULT");
 }
 
 int main(void)

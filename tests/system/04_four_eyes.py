@@ -5,6 +5,7 @@ Attack: approving one's own, approving twice, with two keys of one person, with 
 descriptor, for bytes that were never inspected; and telling the database to count otherwise."""
 
 import os
+import pathlib
 
 from support import tokens, tools, wait
 from support.world import TENANT
@@ -173,7 +174,7 @@ def test_what_was_not_inspected_cannot_be_approved(world):
 
 
 def test_what_is_no_program_is_rejected(world):
-    dynamic = open("/bin/true", "rb").read()
+    dynamic = pathlib.Path("/bin/true").read_bytes()
     for name, data, kind in (("text", b"#!/bin/sh\necho hi\n", "binary"), ("random", os.urandom(5000), "binary"),
                              ("dynamic", dynamic, "binary"), ("cut", world.ground.tool[:200], "binary"),
                              ("no-tar", os.urandom(5000), "rootfs")):

@@ -116,20 +116,42 @@ def test_an_event_is_its_hash_and_always_pending(world):
 
 
 def test_what_a_role_does_not_need_it_does_not_have(world):
-    cases = (("sallyport_api", "UPDATE execution_queue SET worker_id = NULL"), ("sallyport_api", "UPDATE execution_active SET state = 'running'"),
-             ("sallyport_api", "INSERT INTO execution_output SELECT * FROM execution_output"), ("sallyport_api", "UPDATE worker SET node = 'x'"),
-             ("sallyport_api", "UPDATE tenant SET allow_hmac = true"), ("sallyport_api", "SELECT tenant_id FROM event_pending"),
-             ("sallyport_api", "UPDATE ledger_lease SET epoch = 99"), ("sallyport_worker", "INSERT INTO execution_queue SELECT * FROM execution_queue"),
-             ("sallyport_worker", "INSERT INTO execution_active SELECT * FROM execution_active"), ("sallyport_worker", "SELECT body FROM event"),
-             ("sallyport_worker", "UPDATE execution_active SET token = 'x'"), ("sallyport_worker", "INSERT INTO verification_key SELECT * FROM verification_key"),
-             ("sallyport_worker", "UPDATE artifact SET descriptor = ''"), ("sallyport_worker", "INSERT INTO artifact_approval SELECT * FROM artifact_approval"),
-             ("sallyport_worker", "UPDATE blob_chunk SET data = data"), ("sallyport_worker", "INSERT INTO blob_chunk SELECT * FROM blob_chunk"),
-             ("sallyport_ledger", "SELECT body FROM event"), ("sallyport_ledger", "SELECT secret_hash FROM api_key"),
-             ("sallyport_ledger", "SELECT token FROM execution"), ("sallyport_ledger", "SELECT data FROM blob_chunk"),
-             ("sallyport_read", "SELECT secret_hash FROM api_key"), ("sallyport_read", "SELECT wrapped_secret FROM verification_key"),
-             ("sallyport_read", "SELECT data FROM blob_chunk"), ("sallyport_read", "INSERT INTO execution SELECT * FROM execution"))
-    for role, statement in cases:
-        world.db.refuses(statement, DENIED, role=role, tenants=[TENANT])
+    cases = {
+        "sallyport_api": (
+            "UPDATE execution_queue SET worker_id = NULL",
+            "UPDATE execution_active SET state = 'running'",
+            "INSERT INTO execution_output SELECT * FROM execution_output",
+            "UPDATE worker SET node = 'x'",
+            "UPDATE tenant SET allow_hmac = true",
+            "SELECT tenant_id FROM event_pending",
+            "UPDATE ledger_lease SET epoch = 99",
+        ),
+        "sallyport_worker": (
+            "INSERT INTO execution_queue SELECT * FROM execution_queue",
+            "INSERT INTO execution_active SELECT * FROM execution_active",
+            "SELECT body FROM event",
+            "UPDATE execution_active SET token = 'x'",
+            "INSERT INTO verification_key SELECT * FROM verification_key",
+            "UPDATE artifact SET descriptor = ''",
+            "INSERT INTO artifact_approval SELECT * FROM artifact_approval",
+            "UPDATE blob_chunk SET data = data",
+            "INSERT INTO blob_chunk SELECT * FROM blob_chunk",
+        ),
+        "sallyport_ledger": (
+            "SELECT body FROM event",
+            "SELECT secret_hash FROM api_key",
+            "SELECT token FROM execution",
+            "SELECT data FROM blob_chunk",
+        ),
+        "sallyport_read": (
+            "SELECT secret_hash FROM api_key",
+            "SELECT wrapped_secret FROM verification_key",
+            "SELECT data FROM blob_chunk",
+            "INSERT INTO execution SELECT * FROM execution",
+        ),
+    }
+    for role, statements in cases.items():
+        world.db.refuses_all(statements, DENIED, role=role, tenants=[TENANT])
 
 
 def tables_of_tenants(world):

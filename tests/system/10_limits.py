@@ -8,6 +8,7 @@ import base64
 import concurrent.futures
 import hashlib
 import os
+import pathlib
 import socket
 
 from support import ledger, tokens
@@ -200,7 +201,7 @@ def test_what_the_sandbox_keeps_from_it(world):
 
 def test_a_program_that_is_not_there(world):
     """The entrypoint was approved, and the archive has no such file."""
-    data = open(world.ground.packed("/usr/bin/yara"), "rb").read()
+    data = pathlib.Path(world.ground.packed("/usr/bin/yara")).read_bytes()
     digest = world.push(data, kind="rootfs", name="nothing", entrypoint=["/usr/bin/nothing"]).expect(201).json["sha256"]
     assert world.inspected(digest)["state"] in ("pending", "rejected")
     if world.artifact(digest)["state"] == "rejected":

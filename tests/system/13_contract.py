@@ -163,7 +163,6 @@ def test_what_is_not_there_is_told_as_the_contract_tells(world):
                          (viewer, "/v1/ledger/tile/entries/999"), (viewer, "/v1/ledger/tile/entries/000.p/255")):
         caller.get(path).refused(404, "not_found")
     admin.delete("/v1/api-keys/0123456789abcdef").refused(404, "not_found")
-    viewer.get("/v1/events", executionid=nowhere).expect(200, 404)
     for path, query in (("/v1/events", {"type": "x"}), ("/v1/events", {"executionid": "x"}), ("/v1/events", {"after": "x"}),
                         ("/v1/ledger/export", {"from": "-1"}), ("/v1/ledger/export", {"limit": 5001})):
         auditor.get(path, **query).refused(400, "malformed_request")
@@ -172,16 +171,35 @@ def test_what_is_not_there_is_told_as_the_contract_tells(world):
     assert auditor.get("/v1/ledger/export", **{"from": big}).expect(200).body == b""
 
 
+def test_events_of_an_execution_that_is_not_there(world):
+    """Whichever it is, the contract has it."""
+    world.caller("viewer").get("/v1/events", executionid="01985f2e-5c10-7b11-9d6e-2f3a44d0c001").expect(200, 404)
+
+
+def test_a_key_that_is_never_valid(world):
+    """Its end before its beginning: that is the caller's mistake, not ours."""
+    window = {"not_before": "2027-01-02T00:00:00Z", "not_after": "2027-01-01T00:00:00Z"}
+    world.caller("admin").post("/v1/keys", {**tokens.Es256Key("never").offer(), **window}).refused(422, "key_invalid")
+
+
 def test_a_trace_goes_through(world):
-    """W3C trace context: kept in every event of the job; what is no trace is replaced; a later version is none of our failing."""
+    """W3C trace context: kept in every event of the job, and what is no trace is replaced."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     token = world.token("print", "traced")
     execution = world.submit(token, wait=30, headers={"traceparent": trace}).expect(200).json
     assert {event["traceparent"] for event in world.events(execution["id"])} == {trace}
-    for odd in ("01" + trace[2:], "cc" + trace[2:] + "-more", trace.upper(), "00-" + 32 * "0" + trace[35:], "x", trace + "," + trace):
+    for odd in (trace.upper(), "00-" + 32 * "0" + trace[35:], "x", trace + "," + trace, "ff" + trace[2:]):
         answer = world.submit(world.token("print", "odd"), headers={"traceparent": odd}).expect(202)
         kept = {event["traceparent"] for event in world.events(answer.json["id"])}
         assert len(kept) == 1 and re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", kept.pop()), odd
+
+
+def test_a_trace_of_a_later_version(world):
+    """To be read as version 00, or replaced by one of our own (W3C trace context 3.2.2): a job either way."""
+    for later in ("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"):
+        answer = world.submit(world.token("print", "later"), headers={"traceparent": later}).expect(202)
+        kept = {event["traceparent"] for event in world.events(answer.json["id"])}
+        assert len(kept) == 1 and re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", kept.pop()), later
 
 
 def test_json_around_the_token_is_the_same_job(world):
@@ -200,15 +218,16 @@ def test_keys_that_are_none(world):
     admin.post("/v1/keys", good).refused(409, "state_conflict")
     admin.post("/v1/keys", {**tokens.Es256Key("kept").offer()}).refused(409, "state_conflict")
     fresh = {**good, "kid": "odd"}
-    for odd in ({"alg": "RS256"}, {"alg": "ES384"}, {"alg": "EdDSA"}, {"public_pem": "nonsense"}, {"alg": "none"}, {"kid": "a b"},
-                {"not_before": "2027-01-02T00:00:00Z", "not_after": "2027-01-01T00:00:00Z"}):
+    for odd in ({"alg": "RS256"}, {"alg": "ES384"}, {"alg": "EdDSA"}, {"public_pem": "nonsense"}, {"alg": "none"}, {"kid": "a b"}):
         admin.post("/v1/keys", {**fresh, **odd}).refused(422, "key_invalid")
     admin.post("/v1/keys", {**fresh, "public_pem": tokens.Es256Key("x").private_pem()}).refused(422, "key_invalid")
     admin.post("/v1/keys", {"kid": "odd", "alg": "HS256", "secret": tokens.b64(b"short")}).refused(422, "key_invalid")
-    admin.post("/v1/keys", {"kid": "odd", "alg": "HS256", "secret": tokens.b64(b"x" * 32), **{"public_pem": good["public_pem"]}}).refused(400, "malformed_request")
+    both = {"kid": "odd", "alg": "HS256", "secret": tokens.b64(b"x" * 32), "public_pem": good["public_pem"]}
+    admin.post("/v1/keys", both).refused(400, "malformed_request")
     admin.post("/v1/keys", {"kid": "odd", "alg": "ES256"}).refused(400, "malformed_request")
     admin.post("/v1/keys", {**fresh, "not_before": "tomorrow"}).refused(400, "malformed_request")
     secret = tokens.Hs256Key("secret-1")
     admin.post("/v1/keys", secret.offer()).expect(201)
-    text = admin.get("/v1/keys").expect(200).text
-    assert tokens.b64(secret.secret) not in text and "BEGIN" not in text and "odd" not in [key["kid"] for key in admin.get("/v1/keys").json["items"]]
+    listed = admin.get("/v1/keys").expect(200)
+    assert tokens.b64(secret.secret) not in listed.text and "BEGIN" not in listed.text
+    assert "odd" not in [key["kid"] for key in listed.json["items"]]

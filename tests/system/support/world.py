@@ -7,6 +7,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -22,6 +23,13 @@ FINISHED, STARTED, ACCEPTED = (f"{EVENT}execution.{name}.v1" for name in ("finis
 REFUSED = f"{EVENT}manifest.refused.v1"
 ROLES_OF = {"admin": ALL_ROLES, "submitter": "submitter", "publisher": "publisher", "approver-1": "approver",
             "approver-2": "approver", "approver-3": "approver", "auditor": "auditor", "viewer": "viewer"}
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 class Ground:
@@ -371,14 +379,21 @@ class World:
             if daemon.alive():
                 daemon.kill()
         for pid, _ in host.processes_naming(self.folder):
-            try:
-                os.kill(pid, 9)
-            except ProcessLookupError:
-                pass
+            kill(pid)
         self.remove()
 
-    def remove(self):
+    def empty_cgroups(self):
+        """Kills what is in them; true once they are gone."""
+        for pid in host.cgroup_members(self.cgroup):
+            kill(pid)
         host.cgroup_remove(self.cgroup)
+        return not host.cgroup_folders(self.cgroup)
+
+    def remove(self):
+        try:
+            wait.until(10, "its cgroups are gone", self.empty_cgroups)
+        except AssertionError:
+            pass  # told as a leftover, where anybody still listens
         try:
             self.db.close()
         except (postgres.SqlError, subprocess.SubprocessError):

@@ -281,7 +281,7 @@ static void a_page_says_where_the_next_begins(void **state)
     reply_free(last);
     struct reply *more = get("/page?next=" UUID, "");
     assert_string_equal(more->body, "{\"items\":[1,2],\"next\":\"" UUID "\"}");
-    assert_string_equal(reply_value(more, "Link"), "<?after=" UUID ">; rel=\"next\"");
+    assert_string_equal(reply_value(more, "Link"), "<?after=" UUID "&next=" UUID ">; rel=\"next\"");
     reply_free(more);
 }
 

@@ -65,7 +65,8 @@ static void a_kid_is_printable_ascii(void **state)
     longest[TOKEN_KID_MAX] = 'k';
     longest[TOKEN_KID_MAX + 1] = '\0';
     assert_false(token_kid_valid(longest));
-    assert_true(token_kid_valid(" ~"));
+    assert_true(token_kid_valid("!~"));
+    assert_false(token_kid_valid(" ~"));
     assert_false(token_kid_valid(""));
     assert_false(token_kid_valid("a\tb"));
     assert_false(token_kid_valid("\x7f"));
