@@ -176,6 +176,38 @@ static void each_obstacle_has_its_code(void **state)
     }
 }
 
+/* The key that asks must be of this tenant, or the platform's, and may submit. */
+static void an_api_key_must_be_a_submitter_s_of_this_tenant(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_order order = scene_order(scene, scene->tenant);
+    const struct {
+        const char *id;
+        bool accepted;
+    } cases[] = {
+        {scene_api_key(scene, scene->tenant, "eve", ROLE_SUBMITTER), true},
+        {scene_api_key(scene, scene->tenant, "eve", ROLE_VIEWER | ROLE_ADMIN), false},
+        {scene_api_key(scene, scene->other, "eve", ROLE_SUBMITTER), false},
+        {"ffffffffffffff01", true},
+        {"ffffffffffffff02", false},
+        {"ffffffffffffff03", false}, /* there is none */
+        {"", false},
+    };
+    scene_sql(scene, "INSERT INTO api_key (api_key_id, principal, roles, secret_hash, created_by) "
+                     "VALUES ('ffffffffffffff01', 'p', '{submitter}', sha256(''), 'operator'), "
+                     "('ffffffffffffff02', 'p', '{auditor}', sha256(''), 'operator')");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char nonce[32];
+        AUTO_SCENE_JOB struct scene_job job;
+        (void)snprintf(nonce, sizeof nonce, "nonce-%04zu", i);
+        order.api_key_id = cases[i].id;
+        scene_job_make(&order, nonce, "body", &job);
+        admit(scene, &job);
+        assert_end(&job, cases[i].accepted ? ADMISSION_ACCEPTED : ADMISSION_REFUSED,
+                   FAULT_NOT_AUTHENTICATED);
+    }
+}
+
 static void an_artifact_must_be_approved(void **state)
 {
     struct scene *scene = *state;
@@ -293,6 +325,7 @@ int main(void)
         SCENE_TEST(a_known_token_finds_its_execution),
         SCENE_TEST(a_nonce_is_spent_once_in_its_tenant),
         SCENE_TEST(each_obstacle_has_its_code),
+        SCENE_TEST(an_api_key_must_be_a_submitter_s_of_this_tenant),
         SCENE_TEST(an_artifact_must_be_approved),
         SCENE_TEST(inputs_must_be_there),
         SCENE_TEST(a_stale_one_is_judged_in_its_order),

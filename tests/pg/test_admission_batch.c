@@ -140,6 +140,77 @@ static void a_full_batch_of_all_kinds(void **state)
     assert_accepted_rows(scene, BATCH + BATCH / KIND_COUNT * 2);
 }
 
+/* Questions that look alike are one question only where they are: the same bytes, key ids, API keys
+ * and inputs mean something else in another tenant, whatever comes first in the batch. */
+static void questions_are_not_mixed_up(void **state)
+{
+    static const struct {
+        const char *change; /* what is wrong in the second tenant */
+        enum fault_code code;
+    } cases[] = {
+        {"UPDATE tenant SET quorum = 3", FAULT_ARTIFACT_NOT_APPROVED},
+        {"UPDATE artifact SET state = 'revoked', revoked_at = now()", FAULT_ARTIFACT_REVOKED},
+        {"UPDATE verification_key SET revoked_at = now()", FAULT_SIGNATURE_INVALID},
+        {"UPDATE api_key SET revoked_at = now()", FAULT_NOT_AUTHENTICATED},
+        {"DELETE FROM input", FAULT_INPUT_UNKNOWN},
+    };
+    for (size_t c = 0; c < 2 * ARRAY_LEN(cases); c++) {
+        (void)scene_begin(state);
+        struct scene *scene = *state;
+        struct scene_order good = scene_order(scene, scene->tenant);
+        struct scene_order bad = scene_order(scene, scene->other);
+        struct digest input = scene_input(scene, scene->tenant, "input", INT64_MIN);
+        (void)scene_input(scene, scene->other, "input", INT64_MIN);
+        assert_true(digest_equal(&good.tool_sha256, &bad.tool_sha256));
+        scene_sql(scene, "%s WHERE tenant_id = '%s'", cases[c / 2].change, scene->other);
+        AUTO_BATCH struct batch *batch = batch_new();
+        for (size_t i = 0; i < 8; i++) {
+            make(batch, i, (i + c) % 2 == 0 ? &good : &bad, "alike", i, "body");
+            batch->jobs[i].inputs[0] = input;
+            batch->jobs[i].manifest.input_count = 1;
+        }
+        admission_commit(scene->api, batch->items, 8);
+        for (size_t i = 0; i < 8; i++)
+            assert_item(batch, i, (i + c) % 2 == 0 ? ADMISSION_ACCEPTED : ADMISSION_REFUSED,
+                        cases[c / 2].code);
+        assert_accepted_rows(scene, 4);
+    }
+}
+
+/* Two keys, two artifacts and two API keys of one tenant, one of each good: all eight pairings. */
+static void pairings_in_one_tenant(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_order good = scene_order(scene, scene->tenant);
+    const char *revoked = scene_api_key(scene, scene->tenant, "eve", ROLE_SUBMITTER);
+    struct digest unapproved = scene_artifact(scene, scene->tenant, "unapproved");
+    scene_inspected(scene, scene->tenant, &unapproved);
+    scene_key(scene, scene->tenant, "key-2");
+    scene_sql(scene,
+              "UPDATE verification_key SET revoked_at = now() WHERE tenant_id = '%s' AND kid "
+              "= 'key-2'",
+              scene->tenant);
+    scene_sql(scene, "UPDATE api_key SET revoked_at = now() WHERE api_key_id = '%s'", revoked);
+    AUTO_BATCH struct batch *batch = batch_new();
+    struct scene_order orders[8];
+    for (size_t i = 0; i < 8; i++) {
+        orders[i] = good;
+        if ((i & 1) != 0)
+            orders[i].api_key_id = revoked;
+        if ((i & 2) != 0)
+            orders[i].kid = "key-2";
+        if ((i & 4) != 0)
+            orders[i].tool_sha256 = unapproved;
+        make(batch, 7 - i, &orders[i], "pair", i, "body");
+    }
+    admission_commit(scene->api, batch->items, 8);
+    for (size_t i = 0; i < 8; i++)
+        assert_item(batch, 7 - i, i == 0 ? ADMISSION_ACCEPTED : ADMISSION_REFUSED,
+                    (i & 1) != 0   ? FAULT_NOT_AUTHENTICATED
+                    : (i & 2) != 0 ? FAULT_SIGNATURE_INVALID
+                                   : FAULT_ARTIFACT_NOT_APPROVED);
+}
+
 /* The same token, and another with its nonce, in one batch: one is accepted, its twin is known. */
 static void twins_in_one_batch(void **state)
 {
@@ -304,6 +375,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(a_full_batch_of_all_kinds),
+        SCENE_TEST(questions_are_not_mixed_up),
+        SCENE_TEST(pairings_in_one_tenant),
         SCENE_TEST(twins_in_one_batch),
         SCENE_TEST(a_bad_row_fails_only_itself),
         SCENE_TEST(a_lost_database_fails_all_and_accepts_none),

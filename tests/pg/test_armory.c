@@ -219,6 +219,14 @@ static void expired_approvals_do_not_count(void **state)
     assert_int_equal(approvals_of(scene, &tool), 0);
     assert_ok(approve(scene, scene->tenant, &tool, "carol", "tool", now + 3600000, &fault));
     assert_int_equal(approvals_of(scene, &tool), 1);
+    /* Nor would the ingester's, should it ever come to be there. */
+    scene_force(scene,
+                "INSERT INTO artifact_approval (tenant_id, sha256, descriptor_sha256, "
+                "principal, api_key_id, comment) SELECT tenant_id, sha256, "
+                "descriptor_sha256, 'ingester', api_key_id, 'c' FROM artifact_approval WHERE "
+                "tenant_id = '%s' AND principal = 'bob'",
+                scene->tenant);
+    assert_int_equal(approvals_of(scene, &tool), 1);
 }
 
 struct approvals {

@@ -174,13 +174,16 @@ static void one_more_file_is_applied_alone(void **state)
     char name[32];
     assert_run(place, SCHEMA_VERSION, SCHEMA_VERSION);
     (void)snprintf(name, sizeof name, "%04d_more.sql", SCHEMA_VERSION + 1);
-    write_file(place, name, "CREATE TABLE sallyport.more (x integer);");
+    write_file(place, name, "SET ROLE sallyport_owner; CREATE TABLE sallyport.more (x integer);");
     write_file(place, "README", "not SQL");
     write_file(place, "99_short.sql", "not SQL");
     write_file(place, "0099_kept.sql~", "not SQL");
     write_file(place, "x0099_kept.sql", "not SQL");
     assert_run(place, 1, SCHEMA_VERSION + 1);
     assert_int_equal(number(place, "SELECT count(*) FROM more"), 0);
+    /* The role that a file takes on, even for the session, is not kept. */
+    struct fault fault;
+    assert_ok(pg_execute(place->pg, "CREATE TABLE public.by_me ()", &fault));
 }
 
 /* A file that fails half way leaves nothing of itself, and can be mended. */

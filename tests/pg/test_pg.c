@@ -54,6 +54,7 @@ static void a_transaction_is_kept_by_its_commit(void **state)
     struct pg_params params = {0};
     pg_text(&params, "kept");
     assert_ok(pg_commit(scene->super, &add_worker, &params, NULL, &fault));
+    assert_fault(add(scene->super, "kept", &fault), FAULT_UNAVAILABLE, "transaction was lost");
     assert_nodes(scene, "kept", 3);
     pg_begin(scene->super, NULL); /* the first step may be the last, or none at all */
     assert_ok(pg_commit(scene->super, &add_worker, &params, NULL, &fault));
@@ -212,11 +213,19 @@ static void tenants_are_a_transaction_s_own(void **state)
         "tenants_left", "SELECT count(*) FROM tenant WHERE tenant_id = ANY (tenants())"};
     assert_ok(pg_query(pg, NULL, &none, NULL, &between, &fault));
     assert_int_equal(pg_get_int(between, 0, 0), 0);
-    /* Plain SQL outside of any transaction of ours sees no tenant either. */
-    assert_ok(pg_execute(pg,
-                         "DO $$ BEGIN IF EXISTS (SELECT FROM tenant) THEN RAISE 'seen'; END IF; "
-                         "END $$",
-                         &fault));
+    /* Nor does plain SQL that follows a call for a tenant see it. */
+    const char *const own[] = {scene->tenant, NULL};
+    static const char look[] =
+        "DO $$ BEGIN IF EXISTS (SELECT FROM tenant) THEN RAISE 'seen'; END IF; END $$";
+    AUTO_PGRESULT PGresult *seen = NULL;
+    static const struct pg_statement count = {"count_tenants", "SELECT count(*) FROM tenant"};
+    assert_ok(pg_query(pg, own, &count, NULL, &seen, &fault));
+    assert_int_equal(pg_get_int(seen, 0, 0), 1);
+    assert_ok(pg_execute(pg, look, &fault));
+    pg_begin(pg, own);
+    assert_ok(pg_step(pg, &count, NULL, NULL, &fault));
+    assert_ok(pg_commit(pg, &count, NULL, NULL, &fault));
+    assert_ok(pg_execute(pg, look, &fault));
 }
 
 static void many_tenants_have_a_maximum(void **state)

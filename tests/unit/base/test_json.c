@@ -140,7 +140,19 @@ static void nesting_has_a_maximum(void **state)
         nest(&hostile, opens[kind], "1", "", 100000);
         assert_refused(hostile.data, hostile.len, "deeper than 64");
     }
-    /* Brackets inside strings are text; an escaped quote does not end a string. */
+    /* Brackets inside strings are text; an escaped quote does not end a string, an escaped
+     * backslash does not keep it open. */
+    AUTO_BUF struct buf text = BUF(4096), hidden = BUF(4096);
+    buf_puts(&text, "{\"a\":\"\\\"");
+    for (int i = 0; i < 100; i++)
+        buf_puts(&text, "[{");
+    buf_puts(&text, "\"}");
+    AUTO_JSON json_t *of_text = parsed(buf_text(&text));
+    assert_non_null(of_text);
+    buf_puts(&hidden, "{\"a\":\"\\\\\",\"b\":");
+    for (int i = 0; i < 100; i++)
+        buf_puts(&hidden, "[");
+    assert_refused(hidden.data, hidden.len, "deeper than 64");
     char brackets[300];
     memset(brackets, '[', sizeof brackets);
     memcpy(brackets, "{\"a\\\"\":\"\\\\\\\"", 12);

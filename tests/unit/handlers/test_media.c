@@ -285,6 +285,32 @@ static void a_page_says_where_the_next_begins(void **state)
     reply_free(more);
 }
 
+/* The link asks what this request asked, with another `after`; whatever the values hold, it stays
+ * one target in one pair of brackets. */
+static void the_next_page_asks_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *link;
+    } cases[] = {
+        {"next=2&after=1", "<?after=2&next=2>; rel=\"next\""},
+        {"after=1&state=queued&next=2&limit=5",
+         "<?after=2&state=queued&next=2&limit=5>; rel=\"next\""},
+        {"next=a%3E%3B%22b", "<?after=a%3E%3B%22b&next=a%3E%3B%22b>; rel=\"next\""},
+        {"next=2&x=a+b%26c%3Dd%25%23%C3%A9&empty=&y-._~=%2F",
+         "<?after=2&next=2&x=a%20b%26c%3Dd%25%23%C3%A9&empty=&y-._~=%2F>; rel=\"next\""},
+        {"next=2&x=1&x=2", "<?after=2&next=2&x=1&x=2>; rel=\"next\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char target[256];
+        (void)snprintf(target, sizeof target, "/page?%s", cases[i].query);
+        struct reply *reply = get(target, "");
+        assert_int_equal(reply->status, 200);
+        assert_string_equal(reply_value(reply, "Link"), cases[i].link);
+        reply_free(reply);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +321,7 @@ int main(void)
         cmocka_unit_test(numbers_in_queries),
         cmocka_unit_test(times_in_queries),
         cmocka_unit_test(a_page_says_where_the_next_begins),
+        cmocka_unit_test(the_next_page_asks_the_same),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

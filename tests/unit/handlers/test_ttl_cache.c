@@ -201,10 +201,11 @@ static void a_key_too_long_is_not_kept(void **state)
     assert_int_equal(one.holders, 0);
 }
 
+static int copies_left;
+
 static void *copy_fails(void *value)
 {
-    (void)value;
-    return NULL;
+    return copies_left-- > 0 ? counted_copy(value) : NULL;
 }
 
 static void without_memory_nothing_is_claimed(void **state)
@@ -217,7 +218,12 @@ static void without_memory_nothing_is_claimed(void **state)
     void *got = &one;
     ttl_cache_put(cache, "key", &one);
     assert_false(ttl_cache_get(cache, "key", &got)); /* not "there is none": it is not known */
+    copies_left = 1;                                 /* for the place, but not for who asks */
+    ttl_cache_put(cache, "key", &one);
+    assert_int_equal(one.holders, 1);
+    assert_false(ttl_cache_get(cache, "key", &got));
     ttl_cache_free(cache);
+    assert_int_equal(one.holders, 0);
 }
 
 enum { THREADS = 4, ROUNDS = 20000, SHARED = 64 };

@@ -163,8 +163,8 @@ static void test_metrics(void **state)
         "sallyport_http_requests_total{method=\"POST\",route=\"/post\",code=\"499\"} 2\n",
         "# TYPE sallyport_http_request_duration_seconds histogram\n",
         "sallyport_http_request_duration_seconds_count{method=\"GET\",route=\"/item/{id}\"} 4\n",
-        "sallyport_http_request_duration_seconds_bucket{method=\"GET\",route=\"/item/"
-        "{id}\",le=\"+Inf\"} 4\n",
+        ("sallyport_http_request_duration_seconds_bucket{method=\"GET\",route=\"/item/"
+         "{id}\",le=\"+Inf\"} 4\n"),
         "sallyport_http_request_duration_seconds_count{method=\"PUT\",route=\"/read\"} 0\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
