@@ -15,8 +15,11 @@
     X(EVENT_EXECUTION_ACCEPTED, "execution.accepted.v1")                                           \
     X(EVENT_EXECUTION_STARTED, "execution.started.v1")                                             \
     X(EVENT_EXECUTION_FINISHED, "execution.finished.v1")                                           \
+    X(EVENT_EXECUTION_CANCEL_REQUESTED, "execution.cancel_requested.v1")                           \
     X(EVENT_MANIFEST_REFUSED, "manifest.refused.v1")                                               \
     X(EVENT_ARTIFACT_INGESTED, "artifact.ingested.v1")                                             \
+    X(EVENT_ARTIFACT_INSPECTED, "artifact.inspected.v1")                                           \
+    X(EVENT_ARTIFACT_ATTACHED, "artifact.attached.v1")                                             \
     X(EVENT_ARTIFACT_APPROVED, "artifact.approved.v1")                                             \
     X(EVENT_ARTIFACT_REVOKED, "artifact.revoked.v1")                                               \
     X(EVENT_KEY_ADDED, "key.added.v1")                                                             \

@@ -193,9 +193,9 @@ int migrate_check(struct pg *pg, struct fault *fault)
                          "cannot read the schema's version; run sallyportd migrate (%s)",
                          inner.detail);
     int64_t version = pg_get_int(result, 0, 0);
-    if (version != SCHEMA_VERSION && version != SCHEMA_VERSION - 1)
+    if (version != SCHEMA_VERSION && version != SCHEMA_VERSION + 1)
         return fault_set(fault, FAULT_UNAVAILABLE,
                          "the schema is version %d, this build needs %d or %d", (int)version,
-                         SCHEMA_VERSION - 1, SCHEMA_VERSION);
+                         SCHEMA_VERSION, SCHEMA_VERSION + 1);
     return 0;
 }

@@ -1,0 +1,212 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The Armory made whole: revocation that ends what waits, documents beside the bytes and what a tenant asks of
+-- them, quotas, and what the inspection saw. A build of the version before still runs on all of this.
+SET LOCAL ROLE sallyport_owner;
+
+-- ---- cancelling ----
+
+ALTER TABLE sallyport.execution_active
+    ADD COLUMN cancel_reason text CHECK (cancel_reason IN ('cancel_requested', 'artifact_revoked'));
+COMMENT ON COLUMN sallyport.execution_active.cancel_reason IS 'why it is to end early; only a worker ends it';
+CREATE INDEX execution_active_cancel ON sallyport.execution_active (execution_id) WHERE cancel_requested_at IS NOT NULL;
+
+-- The first word stands: a cancel is neither taken back nor given another reason.
+CREATE FUNCTION sallyport.cancel_once() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.cancel_requested_at IS NOT NULL OR NEW.cancel_requested_at IS NULL OR NEW.cancel_reason IS NULL THEN
+        RAISE EXCEPTION 'a cancel is final' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER cancel_once BEFORE UPDATE OF cancel_requested_at, cancel_reason ON sallyport.execution_active
+    FOR EACH ROW EXECUTE FUNCTION sallyport.cancel_once();
+GRANT UPDATE (cancel_requested_at, cancel_reason) ON sallyport.execution_active TO sallyport_api;
+
+-- ---- documents ----
+
+ALTER TABLE sallyport.tenant
+    ADD COLUMN require_sbom   boolean NOT NULL DEFAULT false,
+    ADD COLUMN require_report boolean NOT NULL DEFAULT false,
+    ADD COLUMN max_severity   smallint CHECK (max_severity BETWEEN 0 AND 5);
+COMMENT ON COLUMN sallyport.tenant.max_severity IS
+    'worst finding of the report with which approvals count: 0 none, 1 negligible, 2 low, 3 medium, 4 high, 5 critical; NULL: any';
+
+ALTER TABLE sallyport.artifact
+    ADD COLUMN round           integer NOT NULL DEFAULT 0 CHECK (round >= 0),
+    ADD COLUMN sbom_sha256     bytea CHECK (octet_length(sbom_sha256) = 32),
+    ADD COLUMN report_sha256   bytea CHECK (octet_length(report_sha256) = 32),
+    ADD COLUMN report_severity smallint CHECK (report_severity BETWEEN 0 AND 5),
+    ADD CHECK ((report_sha256 IS NULL) = (report_severity IS NULL));
+COMMENT ON COLUMN sallyport.artifact.round IS 'counts the documents attached so far; approvals of an earlier round do not count';
+COMMENT ON COLUMN sallyport.artifact.report_severity IS 'the worst finding of the present report; what is of unknown severity counts as 5';
+
+CREATE TABLE sallyport.artifact_document (
+    tenant_id       text NOT NULL,
+    sha256          bytea NOT NULL,
+    round           integer NOT NULL CHECK (round > 0),
+    kind            text NOT NULL CHECK (kind IN ('sbom', 'report')),
+    document_sha256 bytea NOT NULL,
+    format          text NOT NULL CHECK (octet_length(format) BETWEEN 1 AND 64),
+    summary         text NOT NULL CHECK (octet_length(summary) <= 8192),
+    body            bytea NOT NULL CHECK (octet_length(body) BETWEEN 2 AND 4194304),
+    attached_by     text NOT NULL,
+    attached_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, sha256, round),
+    FOREIGN KEY (tenant_id, sha256) REFERENCES sallyport.artifact,
+    CHECK (document_sha256 = sha256(body))
+);
+COMMENT ON TABLE sallyport.artifact_document IS 'SBOMs and scan reports as they were attached; the artifact names the present ones';
+COMMENT ON COLUMN sallyport.artifact_document.summary IS 'JSON, computed from body and nothing else';
+CALL sallyport.isolate('sallyport.artifact_document');
+CALL sallyport.append_only('sallyport.artifact_document');
+GRANT SELECT, INSERT (tenant_id, sha256, round, kind, document_sha256, format, summary, body, attached_by)
+    ON sallyport.artifact_document TO sallyport_api;
+GRANT SELECT ON sallyport.artifact_document TO sallyport_read;
+GRANT UPDATE (round, sbom_sha256, report_sha256, report_severity) ON sallyport.artifact TO sallyport_api;
+
+-- A document is attached as one: its row, and the artifact's next round.
+CREATE FUNCTION sallyport.artifact_documents() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.round <> OLD.round + 1 OR OLD.state NOT IN ('inspecting', 'pending') OR NOT EXISTS (
+        SELECT FROM sallyport.artifact_document d
+         WHERE d.tenant_id = NEW.tenant_id AND d.sha256 = NEW.sha256 AND d.round = NEW.round
+           AND CASE d.kind
+               WHEN 'sbom' THEN d.document_sha256 = NEW.sbom_sha256
+                    AND (NEW.report_sha256, NEW.report_severity) IS NOT DISTINCT FROM (OLD.report_sha256, OLD.report_severity)
+               ELSE d.document_sha256 = NEW.report_sha256 AND NEW.sbom_sha256 IS NOT DISTINCT FROM OLD.sbom_sha256
+               END)
+    THEN
+        RAISE EXCEPTION 'a round of an artifact needs its document' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER artifact_documents BEFORE UPDATE OF round, sbom_sha256, report_sha256, report_severity ON sallyport.artifact
+    FOR EACH ROW EXECUTE FUNCTION sallyport.artifact_documents();
+
+-- An approval is of the round it was given in; one principal may approve again in the next.
+ALTER TABLE sallyport.artifact_approval ADD COLUMN round integer NOT NULL DEFAULT 0;
+ALTER TABLE sallyport.artifact_approval DROP CONSTRAINT artifact_approval_pkey;
+ALTER TABLE sallyport.artifact_approval ADD PRIMARY KEY (tenant_id, sha256, descriptor_sha256, round, principal);
+CREATE FUNCTION sallyport.artifact_approval_round() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT a.round INTO STRICT NEW.round FROM sallyport.artifact a
+     WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER artifact_approval_round BEFORE INSERT ON sallyport.artifact_approval
+    FOR EACH ROW EXECUTE FUNCTION sallyport.artifact_approval_round();
+
+-- What of its tenant's policy keeps an artifact from counting as approved; NULL: nothing.
+CREATE FUNCTION sallyport.artifact_lacks(wanted_tenant text, wanted_sha256 bytea) RETURNS text
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE WHEN t.require_sbom AND a.sbom_sha256 IS NULL THEN 'sbom'
+                WHEN t.require_report AND a.report_sha256 IS NULL THEN 'report'
+                WHEN a.report_severity > t.max_severity THEN 'severity'
+           END
+      FROM sallyport.artifact a JOIN sallyport.tenant t USING (tenant_id)
+     WHERE a.tenant_id = wanted_tenant AND a.sha256 = wanted_sha256;
+END;
+GRANT EXECUTE ON FUNCTION sallyport.artifact_lacks(text, bytea) TO sallyport_api, sallyport_worker, sallyport_read;
+
+CREATE OR REPLACE FUNCTION sallyport.artifact_approvals(wanted_tenant text, wanted_sha256 bytea) RETURNS bigint
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT count(DISTINCT p.principal)
+      FROM sallyport.artifact a
+      JOIN sallyport.artifact_approval p USING (tenant_id, sha256, descriptor_sha256, round)
+     WHERE a.tenant_id = wanted_tenant AND a.sha256 = wanted_sha256
+       AND p.principal <> a.ingested_by
+       AND (p.expires_at IS NULL OR p.expires_at > now())
+       AND sallyport.artifact_lacks(wanted_tenant, wanted_sha256) IS NULL;
+END;
+
+-- ---- what the inspection saw ----
+
+ALTER TABLE sallyport.artifact ADD COLUMN image text CHECK (octet_length(image) <= 65536);
+COMMENT ON COLUMN sallyport.artifact.image IS
+    'JSON: how an oci image says it starts, shown to approvers; the worker reads it from the bytes again';
+GRANT UPDATE (image) ON sallyport.artifact TO sallyport_worker;
+
+-- The worker says how an inspection ended; nobody else may.
+DROP POLICY api_writes ON sallyport.event;
+CREATE POLICY api_writes ON sallyport.event FOR INSERT TO sallyport_api
+    WITH CHECK (tenant_id = ANY (sallyport.tenants()) AND
+                type NOT IN ('io.sallyport.execution.started.v1', 'io.sallyport.execution.finished.v1',
+                             'io.sallyport.artifact.inspected.v1'));
+DROP POLICY worker_writes ON sallyport.event;
+CREATE POLICY worker_writes ON sallyport.event FOR INSERT TO sallyport_worker
+    WITH CHECK (type IN ('io.sallyport.execution.started.v1', 'io.sallyport.execution.finished.v1',
+                         'io.sallyport.artifact.inspected.v1'));
+
+-- ---- quotas ----
+
+ALTER TABLE sallyport.tenant
+    ADD COLUMN input_quota_bytes    bigint NOT NULL DEFAULT 10737418240 CHECK (input_quota_bytes >= 0),
+    ADD COLUMN artifact_quota_bytes bigint NOT NULL DEFAULT 107374182400 CHECK (artifact_quota_bytes >= 0);
+
+CREATE TABLE sallyport.tenant_usage (
+    tenant_id      text PRIMARY KEY REFERENCES sallyport.tenant,
+    input_bytes    bigint NOT NULL DEFAULT 0 CHECK (input_bytes >= 0),
+    artifact_bytes bigint NOT NULL DEFAULT 0 CHECK (artifact_bytes >= 0)
+);
+COMMENT ON TABLE sallyport.tenant_usage IS 'what a tenant stores; kept by triggers, which also hold its quotas';
+CALL sallyport.isolate('sallyport.tenant_usage');
+GRANT SELECT ON sallyport.tenant_usage TO sallyport_api, sallyport_read;
+INSERT INTO sallyport.tenant_usage (tenant_id, input_bytes, artifact_bytes)
+SELECT t.tenant_id, (SELECT coalesce(sum(size), 0) FROM sallyport.input i WHERE i.tenant_id = t.tenant_id),
+       (SELECT coalesce(sum(size), 0) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id)
+  FROM sallyport.tenant t;
+
+-- SQLSTATE SP001: a quota would be passed.
+CREATE FUNCTION sallyport.usage_count() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
+DECLARE
+    row_tenant text := CASE WHEN TG_OP = 'DELETE' THEN OLD.tenant_id ELSE NEW.tenant_id END;
+    change     bigint := CASE WHEN TG_OP = 'DELETE' THEN -OLD.size ELSE NEW.size END;
+    inputs     boolean := TG_TABLE_NAME = 'input';
+    passed     boolean;
+BEGIN
+    INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes)
+    VALUES (row_tenant, CASE WHEN inputs THEN change ELSE 0 END, CASE WHEN inputs THEN 0 ELSE change END)
+    ON CONFLICT (tenant_id) DO UPDATE
+       SET input_bytes = u.input_bytes + excluded.input_bytes,
+           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes;
+    IF TG_OP = 'INSERT' THEN
+        SELECT CASE WHEN inputs THEN u.input_bytes > t.input_quota_bytes ELSE u.artifact_bytes > t.artifact_quota_bytes END
+          INTO passed FROM sallyport.tenant_usage u JOIN sallyport.tenant t USING (tenant_id) WHERE tenant_id = row_tenant;
+        IF passed THEN
+            RAISE EXCEPTION 'the tenant''s quota of % is used up', TG_TABLE_NAME USING ERRCODE = 'SP001';
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.input
+    FOR EACH ROW EXECUTE FUNCTION sallyport.usage_count();
+CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.artifact
+    FOR EACH ROW EXECUTE FUNCTION sallyport.usage_count();
+
+-- A PUT of an input that is there renews it; what has expired a day ago goes, with its bytes.
+GRANT UPDATE (expires_at) ON sallyport.input TO sallyport_api;
+CREATE INDEX input_expired ON sallyport.input (expires_at) WHERE expires_at IS NOT NULL;
+CREATE FUNCTION sallyport.inputs_sweep() RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER SET search_path = sallyport, pg_temp
+BEGIN ATOMIC
+    WITH gone AS (
+        DELETE FROM sallyport.input WHERE (tenant_id, sha256) IN (
+            SELECT tenant_id, sha256 FROM sallyport.input
+             WHERE expires_at < now() - interval '1 day' ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
+        RETURNING blob_id),
+    marked AS (
+        UPDATE sallyport.blob b SET completed_at = NULL, touched_at = '-infinity' FROM gone
+         WHERE b.blob_id = gone.blob_id RETURNING 1)
+    SELECT count(*) FROM marked;
+END;
+GRANT EXECUTE ON FUNCTION sallyport.inputs_sweep() TO sallyport_api;
