@@ -5,7 +5,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define STATEMENTS_MAX 128
+#define STATEMENTS_MAX 256
+#define FAREWELLS_MAX 16 /* reads it takes at most to see that the server has gone */
 
 struct pg {
     PGconn *conn;
@@ -33,10 +34,11 @@ static int pg_fail(struct pg *pg, const PGresult *result, struct fault *fault)
                          PQerrorMessage(pg->conn));
     if (words == NULL)
         words = "";
-    /* 08 connection, 53 resources, 57 operator intervention, 40 serialisation or deadlock, 55P03
-     * lock not available: all pass with time. */
-    if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 ||
-        strncmp(state, "57", 2) == 0 || strncmp(state, "40", 2) == 0 || strcmp(state, "55P03") == 0)
+    /* 08 connection (but 08P01, a protocol violation), 53 resources, 57 operator intervention, 40
+     * serialisation or deadlock, 55P03 lock not available: all pass with time. */
+    if ((strncmp(state, "08", 2) == 0 && strcmp(state, "08P01") != 0) ||
+        strncmp(state, "53", 2) == 0 || strncmp(state, "57", 2) == 0 ||
+        strncmp(state, "40", 2) == 0 || strcmp(state, "55P03") == 0)
         return fault_set(fault, FAULT_UNAVAILABLE, "the database asks to try again: %s %s", state,
                          words);
     if (strcmp(state, "23505") == 0)
@@ -128,14 +130,28 @@ void pg_result_cleanup(PGresult **result)
     PQclear(*result);
 }
 
-/* Reconnects a connection that was found broken before. */
-static int pg_ready(struct pg *pg, struct fault *fault)
+/* Does the connection stand, as far as can be told without asking the server? What it said unasked
+ * (a notification, a farewell, the end) is readable by now. */
+static bool is_connected(struct pg *pg)
 {
-    if (PQstatus(pg->conn) == CONNECTION_OK)
-        return 0;
+    struct pollfd readable = {.fd = PQsocket(pg->conn), .events = POLLIN};
+    for (int i = 0; i < FAREWELLS_MAX && PQstatus(pg->conn) == CONNECTION_OK; i++)
+        if (poll(&readable, 1, 0) != 1 || PQconsumeInput(pg->conn) != 1)
+            break;
+    return PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+static int reconnect(struct pg *pg, struct fault *fault)
+{
     PQfinish(TAKE(pg->conn));
     pg->in_transaction = false;
     return connect_now(pg, fault);
+}
+
+/* Before the first word of a call. */
+static int pg_ready(struct pg *pg, struct fault *fault)
+{
+    return is_connected(pg) ? 0 : reconnect(pg, fault);
 }
 
 static int prepare(struct pg *pg, const struct pg_statement *statement,
@@ -375,8 +391,8 @@ static bool take_notifications(struct pg *pg)
 
 int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *fault)
 {
-    if (pg_ready(pg, fault) != 0)
-        return -1;
+    if (PQstatus(pg->conn) != CONNECTION_OK && reconnect(pg, fault) != 0)
+        return -1; /* but a loss that is only found now is told: news may have been missed */
     if (take_notifications(pg))
         return 1;
     struct pollfd fds[] = {{.fd = PQsocket(pg->conn), .events = POLLIN},

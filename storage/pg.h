@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One PostgreSQL connection: prepared statements, binary parameters and results, SQLSTATE to
- * fault. A connection belongs to one thread at a time. It comes back by itself: when it is found
- * broken the call at hand fails with FAULT_UNAVAILABLE and the next one reconnects.
+ * fault. A connection belongs to one thread at a time. It comes back by itself: one that was lost
+ * while nothing was under way is made anew before the next call sends a word; where it is lost
+ * during a call, that one fails with FAULT_UNAVAILABLE and the next one reconnects.
  */
 #pragma once
 

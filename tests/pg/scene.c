@@ -147,6 +147,14 @@ void scene_cut_off(struct scene *scene, const char *role)
               role);
 }
 
+void scene_let_in(struct scene *scene, bool open)
+{
+    scene_sql(
+        scene,
+        "DO $$ BEGIN EXECUTE format('%s ON DATABASE %%I %s PUBLIC', current_database()); END $$",
+        open ? "GRANT CONNECT" : "REVOKE CONNECT", open ? "TO" : "FROM");
+}
+
 /* ---- what is there before a job ---- */
 
 struct event *scene_event(enum event_type type, const char *tenant, const char *subject,

@@ -47,6 +47,8 @@ void scene_try(struct scene *scene, const char *role, const char *tenant, const 
 
 /* Ends every connection of a role, as a failing network does. */
 void scene_cut_off(struct scene *scene, const char *role);
+/* May anybody (but superusers) connect to the scene's database? They may at first. */
+void scene_let_in(struct scene *scene, bool open);
 
 /* ---- what is there before a job ---- */
 

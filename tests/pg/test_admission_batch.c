@@ -281,11 +281,13 @@ static void a_lost_database_fails_all_and_accepts_none(void **state)
     AUTO_BATCH struct batch *batch = batch_new();
     for (size_t i = 0; i < 20; i++)
         make(batch, i, &order, "lost", i, "body");
+    scene_let_in(scene, false);
     scene_cut_off(scene, "sallyport_api");
     admission_commit(scene->api, batch->items, 20);
     for (size_t i = 0; i < 20; i++)
         assert_item(batch, i, ADMISSION_FAILED, FAULT_UNAVAILABLE);
     assert_accepted_rows(scene, 0);
+    scene_let_in(scene, true);
     admission_commit(scene->api, batch->items, 20);
     for (size_t i = 0; i < 20; i++)
         assert_item(batch, i, ADMISSION_ACCEPTED, FAULT_NONE);
