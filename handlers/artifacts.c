@@ -52,7 +52,8 @@ enum answer handle_artifact_list(struct request *request)
     AUTO_JSON json_t *items = json_array();
     struct page page = {.items = items};
     if (armory_list(pg_of(request), caller_of(request)->tenant_id, cursor == NULL ? NULL : &after,
-                    (int)limit, page_take, &page, &fault) != 0)
+                    (int)limit, page_take, &page, &fault) != 0 ||
+        documents_show(pg_of(request), caller_of(request)->tenant_id, items, &fault) != 0)
         return reply_fault(request, &fault);
     bool full = json_array_size(items) == (size_t)limit;
     return reply_page(request, TAKE(items), full ? digest_hex(&page.last).text : NULL);
@@ -155,6 +156,23 @@ enum answer handle_artifact_push(struct request *request)
     return reply_artifact(request, end == ARMORY_CREATED ? 201 : 200, &upload.sha256);
 }
 
+/* A member that is a digest, or null for "there is none", taken out of the body: what is left is
+ * read as declared. */
+static int take_seen(json_t *body, const char *name, struct document_seen *ret_seen,
+                     struct fault *fault)
+{
+    const json_t *value = json_object_get(body, name);
+    const char *text = json_string_value(value);
+    struct document_seen seen = {.stated = value != NULL, .some = text != NULL};
+    if (seen.some ? digest_parse_any(text, strlen(text), &seen.sha256) != 0
+                  : seen.stated && !json_is_null(value))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s: expected a SHA-256 digest, or null",
+                         name);
+    (void)json_object_del(body, name);
+    *ret_seen = seen;
+    return 0;
+}
+
 static int read_approval(const struct request *request, json_t **ret_body,
                          struct approval *ret_approval, struct fault *fault)
 {
@@ -166,6 +184,8 @@ static int read_approval(const struct request *request, json_t **ret_body,
         {"expires_at", JSON_KIND_STRING, false, 1, 64, &expires},
     };
     if (body_object(request, ret_body, fault) != 0 ||
+        take_seen(*ret_body, "sbom_sha256", &approval.sbom, fault) != 0 ||
+        take_seen(*ret_body, "report_sha256", &approval.report, fault) != 0 ||
         json_read(*ret_body, "", fields, ARRAY_LEN(fields), true, FAULT_MALFORMED_REQUEST, fault) !=
             0)
         return -1;
@@ -178,6 +198,14 @@ static int read_approval(const struct request *request, json_t **ret_body,
                          "expires_at: expected an RFC 3339 date-time in the future");
     *ret_approval = approval;
     return 0;
+}
+
+/* What the approver says to have seen goes into the event as it was said. */
+static void say_seen(json_t *data, const char *name, const struct document_seen *seen)
+{
+    if (seen->stated)
+        (void)json_object_set_new(data, name,
+                                  seen->some ? json_digest(&seen->sha256) : json_null());
 }
 
 enum answer handle_artifact_approve(struct request *request)
@@ -202,6 +230,8 @@ enum answer handle_artifact_approve(struct request *request)
         json_pack("{s:o, s:o, s:s, s:s, s:o}", "sha256", json_digest(&sha256), "descriptor_sha256",
                   json_digest(&approval.descriptor_sha256), "principal", approval.principal,
                   "comment", approval.comment, "expires_at", json_time(approval.expires_ms));
+    say_seen(data, "sbom_sha256", &approval.sbom);
+    say_seen(data, "report_sha256", &approval.report);
     if (request_event(request, EVENT_ARTIFACT_APPROVED, digest_format(&sha256).text, data, &event,
                       &fault) != 0 ||
         armory_approve(pg_of(request), caller->tenant_id, &sha256, &approval, event, &fault) != 0)

@@ -45,7 +45,7 @@ COMMENT ON COLUMN sallyport.artifact.report_severity IS 'the worst finding of th
 CREATE TABLE sallyport.artifact_document (
     tenant_id       text NOT NULL,
     sha256          bytea NOT NULL,
-    round           integer NOT NULL CHECK (round > 0),
+    round           integer NOT NULL CHECK (round BETWEEN 1 AND 1000),
     kind            text NOT NULL CHECK (kind IN ('sbom', 'report')),
     document_sha256 bytea NOT NULL,
     format          text NOT NULL CHECK (octet_length(format) BETWEEN 1 AND 64),
