@@ -94,8 +94,8 @@ ALTER TABLE sallyport.artifact_approval ADD PRIMARY KEY (tenant_id, sha256, desc
 CREATE FUNCTION sallyport.artifact_approval_round() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT a.round INTO STRICT NEW.round FROM sallyport.artifact a
-     WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256;
+    NEW.round := coalesce((SELECT a.round FROM sallyport.artifact a
+                            WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256), 0);
     RETURN NEW;
 END
 $$;
