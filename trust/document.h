@@ -8,8 +8,7 @@
 #include "base/json.h"
 
 #define DOCUMENT_MAX (4u * 1024 * 1024)
-#define DOCUMENT_TEXT_MAX 256 /* bytes of a text in a summary; longer ones are cut at a character  \
-                               */
+#define DOCUMENT_TEXT_MAX 256 /* bytes of a text in a summary; a longer one is cut */
 #define DOCUMENT_SUMMARY_MAX 8192
 #define DOCUMENT_PREFIX_MAX 256
 
