@@ -203,9 +203,12 @@ static void announce(const json_t *artifact)
     }
 }
 
-/* The approval names the documents that were announced, or that there was none. */
+/* The approval names the documents that were announced, or that there was none. A gateway of the
+ * version before shows none, and takes no such names. */
 static int name_documents(const json_t *artifact, json_t *body, struct fault *fault)
 {
+    if (json_object_get(artifact, "documents") == NULL)
+        return 0;
     for (size_t i = 0; i < ARRAY_LEN(document_kinds); i++) {
         const char *kind = document_kinds[i], *sha256 = NULL;
         const json_t *document = document_of(artifact, kind);

@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#define READ_BYTES ((size_t)64 * 1024)
+
 /* A format's own media type; all of them are JSON as well. */
 static const struct {
     const char *format, *type;
@@ -40,12 +42,14 @@ static const char *type_of(const char *format)
 struct attachment {
     struct digest artifact;
     struct document_offer offer;
+    struct buf body;
     struct buf summary;
     const struct request *request;
 };
 
 static void attachment_free(struct attachment *attachment)
 {
+    buf_free(&attachment->body);
     buf_free(&attachment->summary);
 }
 
@@ -79,21 +83,38 @@ static int check_stated(const struct request *request, const struct digest *foun
     return 0;
 }
 
-static int read_request(const struct request *request, enum document_kind kind,
+/* The whole body. It is streamed to here, not buffered by the server, so that nobody but a
+ * publisher has 4 MiB held for them. */
+static int read_body(struct request *request, struct buf *body, struct fault *fault)
+{
+    for (;;) {
+        size_t n;
+        void *place = buf_reserve(body, READ_BYTES);
+        if (place == NULL)
+            return fault_set(fault, FAULT_INTERNAL, "out of memory");
+        if (request_read(request, place, READ_BYTES, &n, fault) != 0)
+            return -1;
+        if (n == 0)
+            return 0;
+        buf_commit(body, n);
+    }
+}
+
+static int read_request(struct request *request, enum document_kind kind,
                         struct attachment *attachment, struct fault *fault)
 {
     static const char *const known[] = {"sha256", NULL};
-    struct span body = request_body(request);
+    attachment->request = request;
+    if (request_check_query(request, known, NULL, fault) != 0 ||
+        path_digest(request, &attachment->artifact, fault) != 0 ||
+        check_type(request, kind, fault) != 0 || read_body(request, &attachment->body, fault) != 0)
+        return -1;
+    struct span body = buf_span(&attachment->body);
     attachment->offer = (struct document_offer){.kind = kind,
                                                 .sha256 = digest_of_span(body),
                                                 .body = body,
                                                 .principal = caller_of(request)->principal,
                                                 .api_key_id = caller_of(request)->api_key_id};
-    attachment->request = request;
-    if (request_check_query(request, known, NULL, fault) != 0 ||
-        path_digest(request, &attachment->artifact, fault) != 0 ||
-        check_type(request, kind, fault) != 0)
-        return -1;
     return check_stated(request, &attachment->offer.sha256, fault);
 }
 
@@ -163,7 +184,8 @@ static enum answer put_document(struct request *request, enum document_kind kind
     struct fault fault, ignored;
     enum documents_end end;
     AUTO(attachment_free)
-    struct attachment attachment = {.summary = BUF(DOCUMENT_SUMMARY_MAX)};
+    struct attachment attachment = {.body = BUF(DOCUMENT_MAX + READ_BYTES),
+                                    .summary = BUF(DOCUMENT_SUMMARY_MAX)};
     if (read_request(request, kind, &attachment, &fault) != 0 ||
         understand(gateway_of(request), &attachment, &fault) != 0 ||
         documents_attach(pg_of(request), caller_of(request)->tenant_id, &attachment.artifact,
@@ -171,8 +193,7 @@ static enum answer put_document(struct request *request, enum document_kind kind
         return reply_fault(request, &fault);
     if (end == DOCUMENTS_ATTACHED)
         (void)!notify_send(pg_of(request), channels, &ignored); /* polled for anyway */
-    struct digest artifact = attachment.artifact;
-    return reply_artifact(request, end == DOCUMENTS_ATTACHED ? 201 : 200, &artifact);
+    return reply_artifact(request, end == DOCUMENTS_ATTACHED ? 201 : 200, &attachment.artifact);
 }
 
 enum answer handle_artifact_sbom_put(struct request *request)

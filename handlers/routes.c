@@ -12,7 +12,7 @@
 
 #define NO_BODY ROUTE_BODY_NONE, 0
 #define JSON_BODY ROUTE_BODY_BUFFERED, JSON_MAX
-#define DOCUMENT_BODY ROUTE_BODY_BUFFERED, DOCUMENT_MAX
+#define DOCUMENT_BODY ROUTE_BODY_STREAMED, DOCUMENT_MAX
 
 const struct route routes[] = {
     /* Its role is checked in the handler, so that a refusal leaves its event. */
