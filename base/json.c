@@ -9,10 +9,10 @@
 #define JSON_DEPTH_MAX 64
 #define JCS_MEMBERS_MAX 32
 
-/* Nesting outside strings, found in one pass so that jansson's recursion stays shallow. */
-static bool depth_within(struct span bytes, int max)
+struct json_size json_measure(struct span bytes)
 {
-    int depth = 0;
+    struct json_size size = {0};
+    size_t depth = 0;
     bool string = false;
     for (size_t i = 0; i < bytes.len; i++) {
         uint8_t c = bytes.data[i];
@@ -21,15 +21,19 @@ static bool depth_within(struct span bytes, int max)
                 i++;
             else if (c == '"')
                 string = false;
-        } else if (c == '"')
+        } else if (c == '"') {
             string = true;
-        else if (c == '{' || c == '[') {
-            if (++depth > max)
-                return false;
-        } else if (c == '}' || c == ']')
+        } else if (c == '{' || c == '[') {
+            size.containers++;
+            if (++depth > size.depth)
+                size.depth = depth;
+        } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
+        } else if (c == ',') {
+            size.commas++;
+        }
     }
-    return true;
+    return size;
 }
 
 int json_object_parse(struct span bytes, enum fault_code code, const char *what,
@@ -39,7 +43,7 @@ int json_object_parse(struct span bytes, enum fault_code code, const char *what,
         return fault_set(fault, code, "%s: expected a JSON object, found nothing", what);
     if (memchr(bytes.data, '\0', bytes.len) != NULL)
         return fault_set(fault, code, "%s: a NUL byte is not JSON", what);
-    if (!depth_within(bytes, JSON_DEPTH_MAX))
+    if (json_measure(bytes).depth > JSON_DEPTH_MAX) /* jansson's recursion stays shallow */
         return fault_set(fault, code, "%s: nested deeper than %d", what, JSON_DEPTH_MAX);
     json_error_t error;
     AUTO_JSON json_t *value =

@@ -8,6 +8,13 @@
 #include "base/buf.h"
 #include "base/fault.h"
 
+/* What a text would cost as a tree, seen in one pass outside its strings: nesting, objects and
+ * arrays, commas. Counts of a text that is not JSON mean nothing. */
+struct json_size {
+    size_t depth, containers, commas;
+};
+struct json_size json_measure(struct span bytes);
+
 /* Parses exactly these bytes as one JSON object: no duplicate member at any depth, no NUL,
  * valid UTF-8, nothing after it but white space, nesting at most 64 deep (checked before
  * jansson sees it). `what` begins the fault's sentence ("the manifest"). The caller owns the

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Armory: push, approve, look. What is approved is shown, and checked to be what its digest
  * covers. */
+#include "cli/armory.h"
+
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/outcome.h"
@@ -25,24 +27,25 @@ static const struct column approval_columns[] = {
     {"APPROVED BY", "principal", COLUMN_TEXT},
     {"AT", "approved_at", COLUMN_TEXT},
     {"EXPIRES", "expires_at", COLUMN_TEXT},
+    {"COUNTS", "counts", COLUMN_TEXT},
+    {"VOID", "void", COLUMN_TEXT},
     {"COMMENT", "comment", COLUMN_TEXT},
 };
 
-static void artifact_path(const struct digest *digest, const char *part, struct buf *ret_path)
+void armory_path(const struct digest *digest, const char *part, struct buf *ret_path)
 {
     buf_printf(ret_path, "/v1/armory/artifacts/%s%s", digest_format(digest).text, part);
 }
 
-static int fetch(struct client *client, const struct digest *digest, json_t **ret_artifact,
+int armory_fetch(struct client *client, const struct digest *digest, json_t **ret_artifact,
                  struct fault *fault)
 {
     AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
-    artifact_path(digest, "", &path);
+    armory_path(digest, "", &path);
     return client_json(client, buf_text(&path), NULL, ret_artifact, fault);
 }
 
-/* A record, then its approvals where there are some. */
-static int show(struct client *client, const json_t *artifact, struct fault *fault)
+int armory_print(struct client *client, const json_t *artifact, struct fault *fault)
 {
     static const struct column columns[] = {
         {"sha256", "sha256", COLUMN_TEXT},
@@ -59,6 +62,12 @@ static int show(struct client *client, const json_t *artifact, struct fault *fau
         {"ingested_by", "ingested_by", COLUMN_TEXT},
         {"ingested_at", "ingested_at", COLUMN_TEXT},
         {"quorum", "quorum", COLUMN_TEXT},
+        {"round", "round", COLUMN_TEXT},
+        {"lacks", "lacks", COLUMN_TEXT},
+        {"sbom", "documents.sbom.sha256", COLUMN_TEXT},
+        {"sbom says", "documents.sbom.summary", COLUMN_TEXT},
+        {"report", "documents.report.sha256", COLUMN_TEXT},
+        {"report says", "documents.report.summary", COLUMN_TEXT},
     };
     const json_t *approvals = json_object_get(artifact, "approvals");
     if (output_record(&client->output, columns, ARRAY_LEN(columns), artifact, fault) != 0)
@@ -110,7 +119,7 @@ static int await_inspection(struct client *client, const struct digest *digest, 
         }
         (void)poll(NULL, 0, POLL_MS);
         json_t *latest = NULL;
-        if (fetch(client, digest, &latest, fault) != 0)
+        if (armory_fetch(client, digest, &latest, fault) != 0)
             return -1;
         json_decref(*artifact);
         *artifact = latest;
@@ -136,7 +145,7 @@ int armory_push(struct client *client, const struct args *args, struct fault *fa
                          digest_format(&sent).text);
     if (await_inspection(client, &sent, wait, &artifact, fault) != 0)
         return -1;
-    return show(client, artifact, fault);
+    return armory_print(client, artifact, fault);
 }
 
 /* Does descriptor_sha256 cover this digest and the descriptor as it is shown? The server's word is
@@ -163,6 +172,20 @@ static int check_descriptor(const json_t *artifact, const struct digest *digest,
     return 0;
 }
 
+static const char *const document_kinds[] = {"sbom", "report"};
+
+static const json_t *document_of(const json_t *artifact, const char *kind)
+{
+    return json_object_get(json_object_get(artifact, "documents"), kind);
+}
+
+static void announce_member(const char *name, const json_t *value)
+{
+    AUTO_BUF struct buf cell = BUF(DESCRIPTOR_JSON_MAX * 12);
+    output_cell(&cell, value);
+    output_note("  %-11s %s", name, buf_text(&cell));
+}
+
 /* On stderr: what an approval is given for. */
 static void announce(const json_t *artifact)
 {
@@ -170,15 +193,37 @@ static void announce(const json_t *artifact)
                                           "entrypoint", "env_allowed", "limits"};
     const json_t *descriptor = json_object_get(artifact, "descriptor");
     output_note("approving %s", json_string_value(json_object_get(artifact, "sha256")));
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        AUTO_BUF struct buf cell = BUF(DESCRIPTOR_JSON_MAX * 12);
-        output_cell(&cell, json_object_get(descriptor, members[i]));
-        output_note("  %-11s %s", members[i], buf_text(&cell));
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        announce_member(members[i], json_object_get(descriptor, members[i]));
+    for (size_t i = 0; i < ARRAY_LEN(document_kinds); i++) {
+        const json_t *document = document_of(artifact, document_kinds[i]);
+        announce_member(document_kinds[i], json_object_get(document, "sha256"));
+        if (json_is_object(document))
+            announce_member("  it says", json_object_get(document, "summary"));
     }
 }
 
-static int approval_body(const struct args *args, const char *descriptor_sha256, json_t **ret_body,
-                         struct fault *fault)
+/* The approval names the documents that were announced, or that there was none. A gateway of the
+ * version before shows none, and takes no such names. */
+static int name_documents(const json_t *artifact, json_t *body, struct fault *fault)
+{
+    if (json_object_get(artifact, "documents") == NULL)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(document_kinds); i++) {
+        const char *kind = document_kinds[i], *sha256 = NULL;
+        const json_t *document = document_of(artifact, kind);
+        char member[32];
+        (void)snprintf(member, sizeof member, "%s_sha256", kind);
+        if (!json_is_null(document) && client_member(document, "sha256", &sha256, fault) != 0)
+            return -1;
+        if (json_object_set_new(body, member, json_pack("s?", sha256)) != 0)
+            return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    }
+    return 0;
+}
+
+static int approval_body(const struct args *args, const json_t *artifact,
+                         const char *descriptor_sha256, json_t **ret_body, struct fault *fault)
 {
     const char *comment, *expires = args_value(args, "expires");
     int64_t when;
@@ -187,11 +232,13 @@ static int approval_body(const struct args *args, const char *descriptor_sha256,
     if (expires != NULL && time_parse(expires, strlen(expires), &when) != 0)
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "--expires: expected a time of RFC 3339, 2026-01-02T03:04:05Z");
-    json_t *body = json_pack("{s:s, s:s, s:s*}", "descriptor_sha256", descriptor_sha256, "comment",
-                             comment, "expires_at", expires);
+    AUTO_JSON json_t *body = json_pack("{s:s, s:s, s:s*}", "descriptor_sha256", descriptor_sha256,
+                                       "comment", comment, "expires_at", expires);
     if (body == NULL)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "--comment: expected UTF-8 text");
-    *ret_body = body;
+    if (name_documents(artifact, body, fault) != 0)
+        return -1;
+    *ret_body = TAKE(body);
     return 0;
 }
 
@@ -202,19 +249,19 @@ int armory_approve(struct client *client, const struct args *args, struct fault 
     AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
     AUTO_JSON json_t *artifact = NULL, *body = NULL, *approved = NULL;
     if (client_digest(args->operands[0], &digest, fault) != 0 ||
-        fetch(client, &digest, &artifact, fault) != 0 ||
+        armory_fetch(client, &digest, &artifact, fault) != 0 ||
         check_descriptor(artifact, &digest, &seen, fault) != 0)
         return -1;
     if (expected != NULL && strcmp(expected, seen) != 0)
         return fault_set(fault, FAULT_CONTENT_MISMATCH, "the descriptor is %s, not %.80s", seen,
                          expected);
-    if (approval_body(args, seen, &body, fault) != 0)
+    if (approval_body(args, artifact, seen, &body, fault) != 0)
         return -1;
     announce(artifact);
-    artifact_path(&digest, "/approvals", &path);
+    armory_path(&digest, "/approvals", &path);
     if (client_json(client, buf_text(&path), body, &approved, fault) != 0)
         return -1;
-    return show(client, approved, fault);
+    return armory_print(client, approved, fault);
 }
 
 int armory_show(struct client *client, const struct args *args, struct fault *fault)
@@ -222,9 +269,9 @@ int armory_show(struct client *client, const struct args *args, struct fault *fa
     struct digest digest;
     AUTO_JSON json_t *artifact = NULL;
     if (client_digest(args->operands[0], &digest, fault) != 0 ||
-        fetch(client, &digest, &artifact, fault) != 0)
+        armory_fetch(client, &digest, &artifact, fault) != 0)
         return -1;
-    return show(client, artifact, fault);
+    return armory_print(client, artifact, fault);
 }
 
 int armory_list(struct client *client, const struct args *args, struct fault *fault)

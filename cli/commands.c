@@ -120,6 +120,11 @@ static const struct option approve_options[] = {
     {.name = "expires", .value = "TIME", .help = "RFC 3339; else never"},
 };
 
+static const struct option attach_options[] = {
+    {.name = "sbom", .value = "FILE", .help = "SPDX or CycloneDX JSON"},
+    {.name = "report", .value = "FILE", .help = "SARIF, or JSON of Grype or Trivy"},
+};
+
 static const struct option page_options[] = {
     {.name = "limit", .value = "N", .help = "at most so many (1000)"},
     {.name = "after", .value = "CURSOR", .help = "go on behind an earlier page"},
@@ -173,6 +178,10 @@ static const struct command commands[] = {
      OPTIONS(approve_options), armory_approve},
     {"armory list", "", 0, 0, "all artifacts", OPTIONS(page_options), armory_list},
     {"armory show", "DIGEST", 1, 1, "one artifact with its approvals", NO_OPTIONS, armory_show},
+    {"armory attach", "DIGEST", 1, 1, "attach an SBOM or a report; approvals are then void",
+     OPTIONS(attach_options), armory_attach},
+    {"armory document", "DIGEST sbom|report", 2, 2, "the bytes of an attached one", NO_OPTIONS,
+     armory_document},
     {"input push", "FILE...", 1, ARGS_OPERANDS_MAX, "store files that manifests can name",
      NO_OPTIONS, input_push},
 

@@ -53,6 +53,10 @@ command_run armory_push;
 command_run armory_approve;
 command_run armory_list;
 command_run armory_show;
+/* Attaches an SBOM or a vulnerability report, which voids approvals. */
+command_run armory_attach;
+/* The exact bytes of an attached one. */
+command_run armory_document;
 command_run input_push;
 
 command_run events_run;

@@ -121,6 +121,15 @@ static const struct setting settings_table[] = {
     {"allow-hmac", TEXT, AT(allow_hmac), "", 0, 0, COMMAND_TENANT,
      "whether manifests may be signed with a shared secret, on or off; empty: as it is, on for a "
      "new tenant"},
+    {"require-sbom", TEXT, AT(require_sbom), "", 0, 0, COMMAND_TENANT,
+     "whether approvals count only beside an SBOM, on or off; empty: as it is, off for a new "
+     "tenant"},
+    {"require-report", TEXT, AT(require_report), "", 0, 0, COMMAND_TENANT,
+     "whether approvals count only beside a vulnerability report, on or off; empty: as it is, off "
+     "for a new tenant"},
+    {"max-severity", TEXT, AT(max_severity), "", 0, 0, COMMAND_TENANT,
+     "worst finding of a report with which approvals count: none, negligible, low, medium, high, "
+     "critical or any; empty: as it is, any for a new tenant"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

@@ -49,7 +49,7 @@ struct settings {
     bool create_tenant;
     /* tenant */
     int64_t quorum;
-    const char *allow_hmac;
+    const char *allow_hmac, *require_sbom, *require_report, *max_severity;
 };
 
 /* Reads them all for a command; the texts live as long as the process (argv, environment, and a

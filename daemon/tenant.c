@@ -11,20 +11,55 @@
 
 #include <string.h>
 
+/* "on", "off", or "" for what is there. */
+static int read_switch(const char *name, const char *value, enum tenant_wish *ret_wish,
+                       struct fault *fault)
+{
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0 && value[0] != '\0')
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s: expected on or off", name);
+    *ret_wish = value[0] == '\0' ? TENANT_AS_IS : strcmp(value, "on") == 0 ? TENANT_ON : TENANT_OFF;
+    return 0;
+}
+
+/* A severity that findings can be said to be, "none", or "any". */
+static int read_severity(const char *value, struct tenant_policy *policy, struct fault *fault)
+{
+    if (value[0] == '\0')
+        return 0;
+    policy->limit_severity = strcmp(value, "any") == 0 ? TENANT_OFF : TENANT_ON;
+    if (policy->limit_severity == TENANT_ON && (severity_parse(value, &policy->max_severity) != 0 ||
+                                                policy->max_severity == SEVERITY_UNKNOWN))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "max-severity: expected none, negligible, low, medium, high, critical or "
+                         "any");
+    return 0;
+}
+
 static int read_wishes(const struct settings *settings, struct tenant_policy *ret_policy,
                        struct fault *fault)
 {
-    struct tenant_policy policy = {.quorum = (int)settings->quorum, .allow_hmac = -1};
+    struct tenant_policy policy = {.quorum = (int)settings->quorum};
+    enum tenant_wish hmac;
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
-    if (strcmp(settings->allow_hmac, "on") == 0 || strcmp(settings->allow_hmac, "off") == 0)
-        policy.allow_hmac = strcmp(settings->allow_hmac, "on") == 0;
-    else if (settings->allow_hmac[0] != '\0')
-        return fault_set(fault, FAULT_MALFORMED_REQUEST, "allow-hmac: expected on or off");
+    if (read_switch("allow-hmac", settings->allow_hmac, &hmac, fault) != 0 ||
+        read_switch("require-sbom", settings->require_sbom, &policy.require_sbom, fault) != 0 ||
+        read_switch("require-report", settings->require_report, &policy.require_report, fault) !=
+            0 ||
+        read_severity(settings->max_severity, &policy, fault) != 0)
+        return -1;
+    policy.allow_hmac = hmac == TENANT_AS_IS ? -1 : hmac == TENANT_ON;
     *ret_policy = policy;
     return 0;
 }
 
+static void say_switch(json_t *data, const char *name, enum tenant_wish wish)
+{
+    if (wish != TENANT_AS_IS)
+        (void)json_object_set_new(data, name, json_boolean(wish == TENANT_ON));
+}
+
+/* The event says what was asked for, not what was there. */
 static int build(const struct settings *settings, enum event_type type,
                  const struct tenant_policy *policy, struct event **ret_event, struct fault *fault)
 {
@@ -41,6 +76,10 @@ static int build(const struct settings *settings, enum event_type type,
         (void)json_object_set_new(data, "quorum", json_integer(policy->quorum));
     if (policy->allow_hmac >= 0)
         (void)json_object_set_new(data, "allow_hmac", json_boolean(policy->allow_hmac));
+    say_switch(data, "require_sbom", policy->require_sbom);
+    say_switch(data, "require_report", policy->require_report);
+    if (policy->limit_severity != TENANT_AS_IS)
+        (void)json_object_set_new(data, "max_severity", json_string(settings->max_severity));
     return event_build(&head, data, ret_event, fault);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /v1/armory/artifacts: ingest, look, approve. */
 #include "base/clock.h"
+#include "handlers/artifact_json.h"
 #include "handlers/execution_json.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
@@ -10,56 +11,6 @@
 #include "storage/notify.h"
 
 #include <string.h>
-
-/* approved is computed: enough live approvals of a pending artifact. */
-static const char *shown_state(const struct artifact *artifact)
-{
-    if (artifact->state == ARTIFACT_PENDING && artifact->approvals >= artifact->quorum)
-        return "approved";
-    return artifact_state_name(artifact->state);
-}
-
-static int append_approval(void *context, const struct approval *approval)
-{
-    json_t *item = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o}", "principal", approval->principal, "comment", approval->comment,
-        "descriptor_sha256", json_digest(&approval->descriptor_sha256), "approved_at",
-        json_time(approval->approved_ms), "expires_at", json_time(approval->expires_ms));
-    return json_array_append_new(context, item);
-}
-
-static json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
-{
-    json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
-                                    artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
-    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i}", "sha256",
-                     json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
-                     artifact_kind_name(artifact->kind), "name", artifact->name, "version",
-                     artifact->version, "descriptor", descriptor, "descriptor_sha256",
-                     json_digest(&artifact->descriptor_sha256), "state", shown_state(artifact),
-                     "reason", json_text_or_null(artifact->reason), "ingested_by",
-                     artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
-                     "approvals", approvals, "quorum", artifact->quorum);
-}
-
-/* The artifact with its approvals. */
-static enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
-{
-    struct fault fault;
-    AUTO_ARTIFACT struct artifact artifact = {0};
-    AUTO_JSON json_t *approvals = json_array();
-    const char *tenant = caller_of(request)->tenant_id;
-    if (armory_find(pg_of(request), tenant, sha256, &artifact, &fault) != 0 ||
-        armory_approvals(pg_of(request), tenant, sha256, append_approval, approvals, &fault) != 0)
-        return reply_fault(request, &fault);
-    if (request_method(request) == HTTP_POST) {
-        char location[128];
-        (void)snprintf(location, sizeof location, "/v1/armory/artifacts/%s",
-                       digest_format(sha256).text);
-        reply_header(request, "Location", location);
-    }
-    return reply_json(request, status, artifact_json(&artifact, TAKE(approvals)));
-}
 
 enum answer handle_artifact_get(struct request *request)
 {
@@ -101,7 +52,8 @@ enum answer handle_artifact_list(struct request *request)
     AUTO_JSON json_t *items = json_array();
     struct page page = {.items = items};
     if (armory_list(pg_of(request), caller_of(request)->tenant_id, cursor == NULL ? NULL : &after,
-                    (int)limit, page_take, &page, &fault) != 0)
+                    (int)limit, page_take, &page, &fault) != 0 ||
+        documents_show(pg_of(request), caller_of(request)->tenant_id, items, &fault) != 0)
         return reply_fault(request, &fault);
     bool full = json_array_size(items) == (size_t)limit;
     return reply_page(request, TAKE(items), full ? digest_hex(&page.last).text : NULL);
@@ -204,6 +156,23 @@ enum answer handle_artifact_push(struct request *request)
     return reply_artifact(request, end == ARMORY_CREATED ? 201 : 200, &upload.sha256);
 }
 
+/* A member that is a digest, or null for "there is none", taken out of the body: what is left is
+ * read as declared. */
+static int take_seen(json_t *body, const char *name, struct document_seen *ret_seen,
+                     struct fault *fault)
+{
+    const json_t *value = json_object_get(body, name);
+    const char *text = json_string_value(value);
+    struct document_seen seen = {.stated = value != NULL, .some = text != NULL};
+    if (seen.some ? digest_parse_any(text, strlen(text), &seen.sha256) != 0
+                  : seen.stated && !json_is_null(value))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s: expected a SHA-256 digest, or null",
+                         name);
+    (void)json_object_del(body, name);
+    *ret_seen = seen;
+    return 0;
+}
+
 static int read_approval(const struct request *request, json_t **ret_body,
                          struct approval *ret_approval, struct fault *fault)
 {
@@ -215,6 +184,8 @@ static int read_approval(const struct request *request, json_t **ret_body,
         {"expires_at", JSON_KIND_STRING, false, 1, 64, &expires},
     };
     if (body_object(request, ret_body, fault) != 0 ||
+        take_seen(*ret_body, "sbom_sha256", &approval.sbom, fault) != 0 ||
+        take_seen(*ret_body, "report_sha256", &approval.report, fault) != 0 ||
         json_read(*ret_body, "", fields, ARRAY_LEN(fields), true, FAULT_MALFORMED_REQUEST, fault) !=
             0)
         return -1;
@@ -227,6 +198,14 @@ static int read_approval(const struct request *request, json_t **ret_body,
                          "expires_at: expected an RFC 3339 date-time in the future");
     *ret_approval = approval;
     return 0;
+}
+
+/* What the approver says to have seen goes into the event as it was said. */
+static void say_seen(json_t *data, const char *name, const struct document_seen *seen)
+{
+    if (seen->stated)
+        (void)json_object_set_new(data, name,
+                                  seen->some ? json_digest(&seen->sha256) : json_null());
 }
 
 enum answer handle_artifact_approve(struct request *request)
@@ -251,6 +230,8 @@ enum answer handle_artifact_approve(struct request *request)
         json_pack("{s:o, s:o, s:s, s:s, s:o}", "sha256", json_digest(&sha256), "descriptor_sha256",
                   json_digest(&approval.descriptor_sha256), "principal", approval.principal,
                   "comment", approval.comment, "expires_at", json_time(approval.expires_ms));
+    say_seen(data, "sbom_sha256", &approval.sbom);
+    say_seen(data, "report_sha256", &approval.report);
     if (request_event(request, EVENT_ARTIFACT_APPROVED, digest_format(&sha256).text, data, &event,
                       &fault) != 0 ||
         armory_approve(pg_of(request), caller->tenant_id, &sha256, &approval, event, &fault) != 0)

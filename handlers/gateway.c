@@ -44,6 +44,7 @@ int gateway_open(const struct gateway_config *config, struct gateway **ret_gatew
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     gateway->config = *config;
     gateway->openapi = BUF(OPENAPI_MAX);
+    (void)pthread_mutex_init(&gateway->parsing, NULL);
     if (check_schema(config, fault) != 0 ||
         (config->openapi_path != NULL &&
          file_read(config->openapi_path, &gateway->openapi, fault) != 0) ||
@@ -74,6 +75,7 @@ void gateway_free(struct gateway *gateway)
     ttl_cache_free(gateway->keys);
     ttl_cache_free(gateway->callers);
     buf_free(&gateway->openapi);
+    (void)pthread_mutex_destroy(&gateway->parsing);
     free(gateway);
 }
 

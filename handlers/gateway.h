@@ -10,6 +10,8 @@
 #include "trust/verify.h"
 #include "trust/wrap.h"
 
+#include <pthread.h>
+
 struct batcher;
 struct waiters;
 struct monitor;
@@ -39,6 +41,7 @@ struct gateway {
     struct monitor *monitor;
     struct refusals *refusals;
     struct buf openapi;
+    pthread_mutex_t parsing; /* held while an attached document is a tree: see trust/document.h */
 };
 
 /* Opens connections and starts the writer, waiter and monitor threads. */

@@ -3,6 +3,7 @@
 
 #include "handlers/handlers.h"
 #include "storage/blobs.h"
+#include "trust/document.h"
 #include "trust/token.h"
 
 #define SUBMIT_MAX (TOKEN_MAX + 1024) /* the token, or the JSON object around it */
@@ -11,6 +12,7 @@
 
 #define NO_BODY ROUTE_BODY_NONE, 0
 #define JSON_BODY ROUTE_BODY_BUFFERED, JSON_MAX
+#define DOCUMENT_BODY ROUTE_BODY_STREAMED, DOCUMENT_MAX
 
 const struct route routes[] = {
     /* Its role is checked in the handler, so that a refusal leaves its event. */
@@ -27,6 +29,14 @@ const struct route routes[] = {
     {HTTP_GET, "/v1/armory/artifacts/{sha256}", ACCESS_ANY_ROLE, NO_BODY, handle_artifact_get},
     {HTTP_POST, "/v1/armory/artifacts/{sha256}/approvals", ROLE_APPROVER, JSON_BODY,
      handle_artifact_approve},
+    {HTTP_PUT, "/v1/armory/artifacts/{sha256}/sbom", ROLE_PUBLISHER, DOCUMENT_BODY,
+     handle_artifact_sbom_put},
+    {HTTP_GET, "/v1/armory/artifacts/{sha256}/sbom", ACCESS_ANY_ROLE, NO_BODY,
+     handle_artifact_sbom_get},
+    {HTTP_PUT, "/v1/armory/artifacts/{sha256}/report", ROLE_PUBLISHER, DOCUMENT_BODY,
+     handle_artifact_report_put},
+    {HTTP_GET, "/v1/armory/artifacts/{sha256}/report", ACCESS_ANY_ROLE, NO_BODY,
+     handle_artifact_report_get},
     {HTTP_PUT, "/v1/inputs/{sha256}", ROLE_SUBMITTER, ROUTE_BODY_STREAMED, STREAM_MAX,
      handle_input_put},
     {HTTP_HEAD, "/v1/inputs/{sha256}", ROLE_SUBMITTER, NO_BODY, handle_input_head},

@@ -45,7 +45,7 @@ COMMENT ON COLUMN sallyport.artifact.report_severity IS 'the worst finding of th
 CREATE TABLE sallyport.artifact_document (
     tenant_id       text NOT NULL,
     sha256          bytea NOT NULL,
-    round           integer NOT NULL CHECK (round > 0),
+    round           integer NOT NULL CHECK (round BETWEEN 1 AND 1000),
     kind            text NOT NULL CHECK (kind IN ('sbom', 'report')),
     document_sha256 bytea NOT NULL,
     format          text NOT NULL CHECK (octet_length(format) BETWEEN 1 AND 64),
@@ -94,8 +94,8 @@ ALTER TABLE sallyport.artifact_approval ADD PRIMARY KEY (tenant_id, sha256, desc
 CREATE FUNCTION sallyport.artifact_approval_round() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT a.round INTO STRICT NEW.round FROM sallyport.artifact a
-     WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256;
+    NEW.round := coalesce((SELECT a.round FROM sallyport.artifact a
+                            WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256), 0);
     RETURN NEW;
 END
 $$;

@@ -13,7 +13,8 @@
 #define ARTIFACT_COLUMNS                                                                           \
     "a.tenant_id, a.sha256, a.blob_id, a.size, a.kind, a.name, a.version, a.descriptor,"           \
     " a.descriptor_sha256, a.state, a.reason, a.ingested_by, a.ingested_at,"                       \
-    " artifact_approvals(a.tenant_id, a.sha256), t.quorum"
+    " artifact_approvals(a.tenant_id, a.sha256), t.quorum, a.round,"                               \
+    " artifact_lacks(a.tenant_id, a.sha256)"
 
 void artifact_free(struct artifact *artifact)
 {
@@ -36,9 +37,11 @@ static int artifact_read(const PGresult *result, int row, struct artifact *ret_a
         .ingested_ms = pg_get_time(result, row, 12),
         .approvals = (int)pg_get_int(result, row, 13),
         .quorum = (int)pg_get_int(result, row, 14),
+        .round = (int)pg_get_int(result, row, 15),
     };
     if (artifact_kind_parse(pg_get_text(result, row, 4), &artifact.kind) != 0 ||
-        artifact_state_parse(pg_get_text(result, row, 9), &artifact.state) != 0)
+        artifact_state_parse(pg_get_text(result, row, 9), &artifact.state) != 0 ||
+        artifact_lack_parse(pg_get_text(result, row, 16), &artifact.lacks) != 0)
         return fault_set(fault, FAULT_INTERNAL, "an artifact has an unknown kind or state");
     *ret_artifact = artifact;
     return 0;
@@ -149,13 +152,27 @@ int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *arti
     return 0;
 }
 
-/* What of an artifact decides about an approval, under the lock a revocation takes. */
+/* Is what the approver saw what is there? */
+static int check_seen(const struct document_seen *seen, const PGresult *result, int column,
+                      const char *kind, struct fault *fault)
+{
+    struct digest present = pg_get_digest(result, 0, column);
+    bool some = !pg_is_null(result, 0, column);
+    if (!seen->stated || (seen->some == some && (!some || digest_equal(&present, &seen->sha256))))
+        return 0;
+    return fault_set(fault, FAULT_STATE_CONFLICT, "%s_sha256: the artifact has %s", kind,
+                     some ? "another" : "none");
+}
+
+/* What of an artifact decides about an approval, under the lock that a revocation and an attached
+ * document take. */
 static int check_approvable(struct pg *tx, const char *tenant, const struct digest *sha256,
                             const struct approval *approval, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "armory_approvable", "SELECT state, descriptor_sha256, ingested_by FROM artifact"
-                             " WHERE tenant_id = $1 AND sha256 = $2"};
+        "armory_approvable",
+        "SELECT state, descriptor_sha256, ingested_by, sbom_sha256, report_sha256 FROM artifact"
+        " WHERE tenant_id = $1 AND sha256 = $2"};
     int64_t lock = lock_of_artifact(tenant, sha256);
     struct pg_params params = {0};
     pg_text(&params, tenant);
@@ -174,7 +191,9 @@ static int check_approvable(struct pg *tx, const char *tenant, const struct dige
                          "descriptor_sha256: not that of the artifact's descriptor");
     if (strcmp(pg_get_text(result, 0, 2), approval->principal) == 0)
         return fault_set(fault, FAULT_FORBIDDEN, "who ingested an artifact cannot approve it");
-    return 0;
+    if (check_seen(&approval->sbom, result, 3, "sbom", fault) != 0)
+        return -1;
+    return check_seen(&approval->report, result, 4, "report", fault);
 }
 
 int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha256,
@@ -211,22 +230,29 @@ int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha
 {
     static const struct pg_statement read = {
         "armory_approvals",
-        "SELECT principal, api_key_id, comment, descriptor_sha256, approved_at, expires_at"
-        "  FROM artifact_approval WHERE tenant_id = $1 AND sha256 = $2 ORDER BY approved_at LIMIT "
-        "1000"};
+        "SELECT p.principal, p.api_key_id, p.comment, p.descriptor_sha256, p.approved_at,"
+        "       p.expires_at, p.round,"
+        "       CASE WHEN p.descriptor_sha256 <> a.descriptor_sha256 THEN 'other_descriptor'"
+        "            WHEN p.round <> a.round THEN 'earlier_round'"
+        "            WHEN p.expires_at <= now() THEN 'expired' END"
+        "  FROM artifact_approval p JOIN artifact a USING (tenant_id, sha256)"
+        " WHERE p.tenant_id = $1 AND p.sha256 = $2"
+        " ORDER BY p.round DESC, p.approved_at DESC LIMIT 1000"};
     struct pg_params params = {0};
     pg_text(&params, tenant);
     pg_digest(&params, sha256);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
         return -1;
-    for (int row = 0; row < PQntuples(result); row++) {
+    for (int row = PQntuples(result) - 1; row >= 0; row--) { /* as they came, the latest 1,000 */
         struct approval approval = {.principal = pg_get_text(result, row, 0),
                                     .api_key_id = pg_get_text(result, row, 1),
                                     .comment = pg_get_text(result, row, 2),
                                     .descriptor_sha256 = pg_get_digest(result, row, 3),
                                     .approved_ms = pg_get_time(result, row, 4),
-                                    .expires_ms = pg_get_time(result, row, 5)};
+                                    .expires_ms = pg_get_time(result, row, 5),
+                                    .round = (int)pg_get_int(result, row, 6),
+                                    .void_because = pg_get_text(result, row, 7)};
         if (each(context, &approval) != 0)
             break;
     }

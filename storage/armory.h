@@ -24,6 +24,8 @@ struct artifact {
     int64_t ingested_ms;
     int approvals; /* live ones that count */
     int quorum;
+    int round; /* documents attached so far */
+    enum artifact_lack lacks;
     PGresult *owner; /* freed by artifact_free() where set */
 };
 #define AUTO_ARTIFACT AUTO(artifact_free)
@@ -46,18 +48,29 @@ typedef int armory_each(void *context, const struct artifact *artifact);
 int armory_list(struct pg *pg, const char *tenant, const struct digest *after, int limit,
                 armory_each *each, void *context, struct fault *fault) MUST_CHECK;
 
+/* The document that an approver says to have seen, or that there was none. */
+struct document_seen {
+    bool stated; /* false: the approver doesn't say */
+    bool some;
+    struct digest sha256; /* if some */
+};
+
 struct approval {
     const char *principal;
     const char *api_key_id;
     const char *comment;
     struct digest descriptor_sha256;
+    int64_t expires_ms;                /* INT64_MIN: never */
+    struct document_seen sbom, report; /* to be checked by armory_approve() */
+    /* read by armory_approvals() */
     int64_t approved_ms;
-    int64_t expires_ms; /* INT64_MIN: never */
+    int round;
+    const char *void_because; /* "expired", "earlier_round", "other_descriptor"; "": it counts */
 };
 
-/* Approves an artifact that is pending, with its event. FAULT_NOT_FOUND; FAULT_STATE_CONFLICT where
- * it is not pending, another descriptor was seen, or the principal has approved before;
- * FAULT_FORBIDDEN for its ingester. */
+/* Approves an artifact that is pending, in its present round, with its event. FAULT_NOT_FOUND;
+ * FAULT_STATE_CONFLICT where it is not pending, another descriptor or document was seen, or the
+ * principal has approved in this round before; FAULT_FORBIDDEN for its ingester. */
 int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha256,
                    const struct approval *approval, const struct event *event,
                    struct fault *fault) MUST_CHECK;

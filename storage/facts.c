@@ -48,7 +48,7 @@ static int read_artifacts(struct pg *pg, struct facts_item *const *items, size_t
     static const struct pg_statement read = {
         "facts_artifacts",
         "SELECT u.n, a.state, artifact_approvals(u.tenant_id, u.sha256), t.quorum, "
-        "a.descriptor_sha256"
+        "a.descriptor_sha256, artifact_lacks(u.tenant_id, u.sha256)"
         "  FROM unnest($1::bigint[], $2::text[], $3::bytea[]) u(n, tenant_id, sha256)"
         "  JOIN tenant t ON t.tenant_id = u.tenant_id"
         "  JOIN artifact a ON a.tenant_id = u.tenant_id AND a.sha256 = u.sha256"};
@@ -71,7 +71,8 @@ static int read_artifacts(struct pg *pg, struct facts_item *const *items, size_t
         return -1;
     for (int row = 0; row < PQntuples(result); row++) {
         struct facts_item *item = items[pg_get_int(result, row, 0)];
-        if (artifact_state_parse(pg_get_text(result, row, 1), &item->facts.artifact_state) != 0)
+        if (artifact_state_parse(pg_get_text(result, row, 1), &item->facts.artifact_state) != 0 ||
+            artifact_lack_parse(pg_get_text(result, row, 5), &item->facts.lacks) != 0)
             return fault_set(fault, FAULT_INTERNAL, "an artifact is in an unknown state");
         item->facts.approvals = (int)pg_get_int(result, row, 2);
         item->facts.quorum = (int)pg_get_int(result, row, 3);
@@ -80,6 +81,7 @@ static int read_artifacts(struct pg *pg, struct facts_item *const *items, size_t
     for (size_t i = 0; i < count; i++) {
         const struct facts_item *first = items[first_alike(items, i, same_artifact)];
         items[i]->facts.artifact_state = first->facts.artifact_state;
+        items[i]->facts.lacks = first->facts.lacks;
         items[i]->facts.approvals = first->facts.approvals;
         items[i]->facts.quorum = first->facts.quorum;
         items[i]->descriptor_sha256 = first->descriptor_sha256;

@@ -4,6 +4,15 @@
 #include "storage/events.h"
 #include "storage/locks.h"
 
+/* 1, 0, or null where nothing is wished. */
+static void wish_param(struct pg_params *params, enum tenant_wish wish)
+{
+    if (wish == TENANT_AS_IS)
+        pg_int4_null(params);
+    else
+        pg_int4(params, wish == TENANT_ON);
+}
+
 static void policy_params(struct pg_params *params, const char *tenant,
                           const struct tenant_policy *policy)
 {
@@ -16,14 +25,20 @@ static void policy_params(struct pg_params *params, const char *tenant,
         pg_int4(params, policy->allow_hmac);
     else
         pg_int4_null(params);
+    wish_param(params, policy->require_sbom);
+    wish_param(params, policy->require_report);
+    wish_param(params, policy->limit_severity);
+    pg_int4(params, severity_weight(policy->max_severity));
 }
 
 int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
                    const struct event *event, struct fault *fault)
 {
     static const struct pg_statement insert = {
-        "tenants_create", "INSERT INTO tenant (tenant_id, quorum, allow_hmac)"
-                          " VALUES ($1, coalesce($2, 2), coalesce($3, 1) = 1)"};
+        "tenants_create",
+        "INSERT INTO tenant (tenant_id, quorum, allow_hmac, require_sbom, require_report,"
+        " max_severity) VALUES ($1, coalesce($2, 2), coalesce($3, 1) = 1, coalesce($4, 0) = 1,"
+        " coalesce($5, 0) = 1, CASE WHEN $6 = 1 THEN $7 END)"};
     const char *tenants[] = {tenant, NULL};
     struct pg_params params = {0};
     policy_params(&params, tenant, policy);
@@ -40,7 +55,10 @@ int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy
     static const struct pg_statement update = {
         "tenants_change",
         "UPDATE tenant SET quorum = coalesce($2, quorum),"
-        " allow_hmac = CASE WHEN $3::integer IS NULL THEN allow_hmac ELSE $3 = 1 END"
+        " allow_hmac = CASE WHEN $3::integer IS NULL THEN allow_hmac ELSE $3 = 1 END,"
+        " require_sbom = CASE WHEN $4::integer IS NULL THEN require_sbom ELSE $4 = 1 END,"
+        " require_report = CASE WHEN $5::integer IS NULL THEN require_report ELSE $5 = 1 END,"
+        " max_severity = CASE WHEN $6::integer IS NULL THEN max_severity WHEN $6 = 1 THEN $7 END"
         " WHERE tenant_id = $1"};
     const char *tenants[] = {tenant, NULL};
     struct pg_params params = {0};

@@ -5,10 +5,17 @@
 #include "ledger/event.h"
 #include "storage/pg.h"
 #include "trust/caller.h"
+#include "trust/severity.h"
+
+/* AS_IS leaves what is there, or the default, which is OFF. */
+enum tenant_wish { TENANT_AS_IS, TENANT_ON, TENANT_OFF };
 
 struct tenant_policy {
     int quorum;     /* different approvers an artifact needs; 0: as it is, or the default */
     int allow_hmac; /* 0 or 1; -1: as it is, or the default */
+    enum tenant_wish require_sbom, require_report; /* before approvals count */
+    enum tenant_wish limit_severity; /* ON: no finding of a report worse than max_severity */
+    enum severity max_severity;      /* if ON; not SEVERITY_UNKNOWN */
 };
 
 /* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role, as

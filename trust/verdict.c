@@ -27,6 +27,53 @@ int artifact_state_parse(const char *name, enum artifact_state *ret_state)
     return -1;
 }
 
+static const char *const lack_names[] = {
+    [ARTIFACT_LACKS_NOTHING] = "",
+    [ARTIFACT_LACKS_SBOM] = "sbom",
+    [ARTIFACT_LACKS_REPORT] = "report",
+    [ARTIFACT_LACKS_SEVERITY] = "severity",
+};
+
+const char *artifact_lack_name(enum artifact_lack lack)
+{
+    return (unsigned)lack < ARRAY_LEN(lack_names) ? lack_names[lack] : "";
+}
+
+int artifact_lack_parse(const char *name, enum artifact_lack *ret_lack)
+{
+    for (size_t i = 0; i < ARRAY_LEN(lack_names); i++)
+        if (strcmp(name, lack_names[i]) == 0) {
+            *ret_lack = (enum artifact_lack)i;
+            return 0;
+        }
+    return -1;
+}
+
+/* Inspected, and neither rejected nor revoked: documents and approvals decide. */
+static int judge_pending(const struct verdict_facts *facts, struct fault *fault)
+{
+    switch (facts->lacks) {
+    case ARTIFACT_LACKS_NOTHING:
+        if (facts->quorum >= 1 && facts->approvals >= facts->quorum)
+            return 0;
+        return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
+                         "tool_sha256: the artifact has %d of %d approvals", facts->approvals,
+                         facts->quorum);
+    case ARTIFACT_LACKS_SBOM:
+        return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
+                         "tool_sha256: the artifact lacks the sbom that its tenant asks for");
+    case ARTIFACT_LACKS_REPORT:
+        return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
+                         "tool_sha256: the artifact lacks the report that its tenant asks for");
+    case ARTIFACT_LACKS_SEVERITY:
+        return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
+                         "tool_sha256: the artifact's report has findings worse than its tenant "
+                         "allows");
+    }
+    return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
+                     "tool_sha256: the artifact lacks something unknown");
+}
+
 static int judge_artifact(const struct verdict_facts *facts, struct fault *fault)
 {
     switch (facts->artifact_state) {
@@ -41,11 +88,7 @@ static int judge_artifact(const struct verdict_facts *facts, struct fault *fault
         return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
                          "tool_sha256: the artifact was rejected by inspection");
     case ARTIFACT_PENDING:
-        if (facts->quorum >= 1 && facts->approvals >= facts->quorum)
-            return 0;
-        return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
-                         "tool_sha256: the artifact has %d of %d approvals", facts->approvals,
-                         facts->quorum);
+        return judge_pending(facts, fault);
     }
     return fault_set(fault, FAULT_ARTIFACT_NOT_APPROVED,
                      "tool_sha256: the artifact is in no known state");

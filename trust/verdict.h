@@ -22,13 +22,28 @@ enum artifact_state {
 const char *artifact_state_name(enum artifact_state state);
 int artifact_state_parse(const char *name, enum artifact_state *ret_state) MUST_CHECK;
 
+/* What of its tenant's policy an artifact lacks, whatever its approvals. */
+enum artifact_lack {
+    ARTIFACT_LACKS_NOTHING,
+    ARTIFACT_LACKS_SBOM,
+    ARTIFACT_LACKS_REPORT,
+    ARTIFACT_LACKS_SEVERITY
+};
+
+/* "", "sbom", "report", "severity" (the report's findings are worse than the tenant allows), as
+ * the database has them. */
+const char *artifact_lack_name(enum artifact_lack lack);
+int artifact_lack_parse(const char *name, enum artifact_lack *ret_lack) MUST_CHECK;
+
 /* All facts are of the manifest's tenant, as of the deciding transaction. */
 struct verdict_facts {
     bool key_live;    /* the verification key exists, is not revoked and inside its validity */
     bool caller_live; /* the API key that submitted exists, is not revoked nor expired */
     enum artifact_state artifact_state;
-    int approvals;      /* live approvals of the present descriptor by different principals, the
-                           ingester's and platform keys' not counted */
+    enum artifact_lack lacks;
+    int approvals;      /* live approvals of the present descriptor and documents by different
+                           principals, the ingester's and platform keys' not counted; 0 where the
+                           artifact lacks something */
     int quorum;         /* what the tenant asks; at least 1 */
     int inputs_missing; /* inputs the manifest names that are absent or expired */
 };

@@ -15,13 +15,15 @@ static const char *const tables[] = {"tenant",
                                      "blob_chunk",
                                      "artifact",
                                      "artifact_approval",
+                                     "artifact_document",
                                      "input",
                                      "execution_nonce",
                                      "execution_active",
                                      "execution_queue",
                                      "execution",
                                      "execution_output",
-                                     "event"};
+                                     "event",
+                                     "tenant_usage"};
 
 /* A row of the tenant in each of them but active and queue, whose rows the next worker takes. */
 static struct scene_order fill(struct scene *scene, const char *tenant)
@@ -30,6 +32,11 @@ static struct scene_order fill(struct scene *scene, const char *tenant)
     struct scene_order order = scene_order(scene, tenant);
     struct uuid worker = scene_worker(scene);
     (void)scene_input(scene, tenant, "input", INT64_MIN);
+    scene_sql(scene,
+              "INSERT INTO artifact_document (tenant_id, sha256, round, kind, document_sha256,"
+              " format, summary, body, attached_by) VALUES ('%s', '\\x%s', 1, 'sbom', sha256('{}'),"
+              " 'spdx', '{}', '{}', 'publisher')",
+              tenant, digest_hex(&order.tool_sha256).text);
     scene_queue(scene, &order, "job", 1);
     struct claim claim = scene_claim(scene, &worker);
     assert_ok(scene_start(scene->worker, &order, &claim, &fault));

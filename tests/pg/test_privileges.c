@@ -19,9 +19,13 @@ static const struct {
       "SELECT", NULL, NULL}},
     {"artifact",
      {"INSERT(blob_id,descriptor,descriptor_sha256,ingested_by,kind,name,sha256,size,tenant_id,"
-      "version) SELECT UPDATE(reason,revoked_at,revoked_by,state)",
-      "SELECT UPDATE(inspect_until,reason,state)", NULL, "SELECT"}},
+      "version) SELECT "
+      "UPDATE(reason,report_severity,report_sha256,revoked_at,revoked_by,round,sbom_sha256,state)",
+      "SELECT UPDATE(image,inspect_until,reason,state)", NULL, "SELECT"}},
     {"artifact_approval", {"INSERT SELECT", "SELECT", NULL, "SELECT"}},
+    {"artifact_document",
+     {"INSERT(attached_by,body,document_sha256,format,kind,round,sha256,summary,tenant_id) SELECT",
+      NULL, NULL, "SELECT"}},
     {"blob", {"DELETE INSERT SELECT UPDATE(completed_at,touched_at)", "SELECT", NULL, NULL}},
     {"blob_chunk", {"INSERT SELECT", "SELECT", NULL, NULL}},
     {"event", {"INSERT SELECT", "INSERT", NULL, "SELECT"}},
@@ -63,6 +67,7 @@ static const struct {
     {"api_key_find", {[API] = true}},
     {"api_keys_live", {[API] = true, [WORKER] = true}},
     {"artifact_approvals", {[API] = true, [WORKER] = true, [READ] = true}},
+    {"artifact_lacks", {[API] = true, [WORKER] = true, [READ] = true}},
     {"blobs_sweep", {[API] = true}},
     {"ledger_partition", {[LEDGER] = true}},
     {"queue_depth", {[API] = true, [WORKER] = true}},

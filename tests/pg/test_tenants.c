@@ -72,6 +72,39 @@ static void a_policy_is_kept_and_changed(void **state)
     assert_int_equal(events_of(scene, "strict", event_type_name(EVENT_TENANT_CREATED)), 4);
 }
 
+static void what_is_asked_of_documents(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char read[] = "SELECT require_sbom::integer * 100 + require_report::integer * 10"
+                               " + coalesce(max_severity, 9) FROM tenant WHERE tenant_id = '%s'";
+    static const struct {
+        struct tenant_policy policy;
+        int expected;
+    } changes[] = {
+        {{.allow_hmac = -1}, 9},
+        {{.allow_hmac = -1, .require_sbom = TENANT_ON}, 109},
+        {{.allow_hmac = -1,
+          .require_report = TENANT_ON,
+          .limit_severity = TENANT_ON,
+          .max_severity = SEVERITY_HIGH},
+         114},
+        {{.allow_hmac = -1}, 114},
+        {{.allow_hmac = -1, .require_sbom = TENANT_OFF, .limit_severity = TENANT_ON}, 10},
+        {{.allow_hmac = -1, .require_report = TENANT_OFF, .limit_severity = TENANT_OFF}, 9},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        AUTO_EVENT struct event *event =
+            scene_event(EVENT_TENANT_CHANGED, scene->tenant, "policy", NULL);
+        assert_ok(tenants_change(scene->super, scene->tenant, &changes[i].policy, event, &fault));
+        assert_int_equal(scene_number(scene, read, scene->tenant), changes[i].expected);
+    }
+    AUTO_EVENT struct event *event = scene_event(EVENT_TENANT_CREATED, "careful", "careful", NULL);
+    assert_ok(tenants_create(scene->super, "careful", &changes[2].policy, event, &fault));
+    assert_int_equal(scene_number(scene, read, "careful"), 14);
+    assert_int_equal(scene_number(scene, read, scene->other), 9);
+}
+
 /* The row and its event are one: an event that cannot be written takes the row with it. */
 static void no_row_without_its_event(void **state)
 {
@@ -268,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE_TEST(a_tenant_is_made_once_with_its_event),
         SCENE_TEST(a_policy_is_kept_and_changed),
+        SCENE_TEST(what_is_asked_of_documents),
         SCENE_TEST(no_row_without_its_event),
         SCENE_TEST(an_api_key_is_found_as_it_was_made),
         SCENE_TEST(only_live_api_keys_are_found),

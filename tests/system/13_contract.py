@@ -41,6 +41,7 @@ def test_every_operation_succeeds_and_answers_as_it_says(world):
     calls += [(viewer, "GET", f"/v1/executions/{execution['id']}{part}") for part in ("", "/manifest", "/stdout", "/stderr")]
     for caller, method, path in calls:
         caller.request(method, path).expect(200)
+    documents(world, digest)
     world.trust(tokens.Es256Key("contract"))
     if any(operation.id == "revokeKey" for operation in world.contract.operations):
         admin.request("POST", "/v1/keys/contract/revocation").expect(204)
@@ -51,6 +52,15 @@ def test_every_operation_succeeds_and_answers_as_it_says(world):
     unseen = {operation.id for operation in world.contract.operations} - world.contract.succeeded
     # A full bundle (256 entries) and bundles past 256,000 entries are the ledger's own tests' matter.
     assert unseen <= {"getEntryBundle1", "getEntryBundle3"}, unseen
+
+
+def documents(world, digest):
+    """Each kind attached, then given back."""
+    for kind, name in (("sbom", "spdx-2.3.json"), ("report", "sarif.json")):
+        data = (TOP / "tests" / "data" / "documents" / name).read_bytes()
+        path = f"/v1/armory/artifacts/{digest}/{kind}"
+        world.caller("publisher").request("PUT", path, data, "application/json").expect(201)
+        assert world.caller("viewer").get(path).expect(200).body == data
 
 
 def operations(world):

@@ -317,6 +317,26 @@ static void jcs_members_are_sorted(void **state)
     assert_true(buf_failed(&over));
 }
 
+static void a_text_is_measured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t depth, containers, commas;
+    } rows[] = {{"", 0, 0, 0},
+                {"7", 0, 0, 0},
+                {"{}", 1, 1, 0},
+                {"[[],[]]", 2, 3, 1},
+                {"{\"a,[{\":\"\\\",}\",\"b\":[1,2]}", 2, 2, 2},
+                {"]]][", 1, 1, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct json_size size = json_measure(span_text(rows[i].text));
+        assert_int_equal(size.depth, rows[i].depth);
+        assert_int_equal(size.containers, rows[i].containers);
+        assert_int_equal(size.commas, rows[i].commas);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_doubled_member_is_refused_at_any_depth),
         cmocka_unit_test(a_nul_byte_is_refused_anywhere),
         cmocka_unit_test(nesting_has_a_maximum),
+        cmocka_unit_test(a_text_is_measured),
         cmocka_unit_test(appended_bytes_are_compact_and_in_order),
         cmocka_unit_test(declared_members_are_read),
         cmocka_unit_test(a_bad_member_is_named_and_nothing_is_read),

@@ -314,26 +314,40 @@ static void artifact_document(const char *shown, const char *covered, struct buf
     buf_free(&json[1]);
 }
 
-static void test_an_approval_names_what_was_seen(void **state)
+/* What `armory approve` sends to a server that shows this artifact. */
+static json_t *approval_sent(struct fixture *fixture, const char *document)
 {
-    struct fixture *fixture = *state;
     struct peer *peer = peer_of(fixture);
-    AUTO_BUF struct buf document = BUF(65536);
-    artifact_document("/usr/bin/tool", "/usr/bin/tool", &document);
-    peer_add(peer, "200 OK", NULL, buf_text(&document));
-    peer_add(peer, "201 Created", NULL, buf_text(&document));
+    peer_add(peer, "200 OK", NULL, document);
+    peer_add(peer, "201 Created", NULL, document);
     start(fixture, peer);
     assert_int_equal(FIXTURE_RUN(fixture, "armory", "approve", HELLO, "--comment", "\"looked\""),
                      0);
     peer_stop(peer);
     assert_int_equal(peer->served, 2);
-    AUTO_JSON json_t *artifact = json_loads(buf_text(&document), 0, NULL);
-    AUTO_JSON json_t *body = json_loads(strstr(buf_text(&peer->requests[1]), "\r\n\r\n"), 0, NULL);
-    assert_int_equal(json_object_size(body), 2);
+    json_t *body = json_loads(strstr(buf_text(&peer->requests[1]), "\r\n\r\n"), 0, NULL);
+    AUTO_JSON json_t *artifact = json_loads(document, 0, NULL);
     assert_string_equal(json_string_value(json_object_get(body, "comment")), "\"looked\"");
     assert_string_equal(json_string_value(json_object_get(body, "descriptor_sha256")),
                         json_string_value(json_object_get(artifact, "descriptor_sha256")));
     peer_free(peer);
+    return body;
+}
+
+/* The documents too, or that there is none; a server of before, that knows none, is told none. */
+static void test_an_approval_names_what_was_seen(void **state)
+{
+    AUTO_BUF struct buf old = BUF(65536), document = BUF(65536);
+    artifact_document("/usr/bin/tool", "/usr/bin/tool", &old);
+    AUTO_JSON json_t *plain = approval_sent(*state, buf_text(&old));
+    assert_int_equal(json_object_size(plain), 2);
+    buf_append(&document, old.data, old.len - 1);
+    buf_puts(&document, ",\"documents\":{\"sbom\":{\"sha256\":\"" HELLO
+                        "\",\"summary\":{\"name\":\"x\"}},\"report\":null}}");
+    AUTO_JSON json_t *whole = approval_sent(*state, buf_text(&document));
+    assert_int_equal(json_object_size(whole), 4);
+    assert_string_equal(json_string_value(json_object_get(whole, "sbom_sha256")), HELLO);
+    assert_true(json_is_null(json_object_get(whole, "report_sha256")));
 }
 
 /* A server that shows one descriptor and names the digest of another gets no approval. */

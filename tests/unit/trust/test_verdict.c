@@ -49,6 +49,38 @@ static void each_fact_can_refuse(void **state)
     assert_int_equal(verdict_of(&facts), FAULT_INPUT_UNKNOWN);
 }
 
+/* No number of approvals stands in for what the tenant asks; each lack is told by its name. */
+static void what_the_policy_asks(void **state)
+{
+    (void)state;
+    static const struct {
+        enum artifact_lack lack;
+        const char *word;
+    } rows[] = {{ARTIFACT_LACKS_SBOM, "sbom"},
+                {ARTIFACT_LACKS_REPORT, "the report that"},
+                {ARTIFACT_LACKS_SEVERITY, "worse"},
+                {(enum artifact_lack)9, "unknown"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct verdict_facts facts = permit;
+        struct fault fault = {0};
+        facts.lacks = rows[i].lack;
+        assert_int_equal(verdict_reach(&facts, &fault), -1);
+        assert_int_equal(fault.code, FAULT_ARTIFACT_NOT_APPROVED);
+        assert_non_null(strstr(fault.detail, rows[i].word));
+        facts.artifact_state = ARTIFACT_REVOKED;
+        assert_int_equal(verdict_of(&facts), FAULT_ARTIFACT_REVOKED);
+    }
+    for (int i = ARTIFACT_LACKS_NOTHING; i <= ARTIFACT_LACKS_SEVERITY; i++) {
+        enum artifact_lack lack = (enum artifact_lack)9;
+        assert_int_equal(artifact_lack_parse(artifact_lack_name((enum artifact_lack)i), &lack), 0);
+        assert_int_equal(lack, i);
+    }
+    enum artifact_lack none = ARTIFACT_LACKS_SBOM;
+    assert_int_equal(artifact_lack_parse("sboms", &none), -1);
+    assert_int_equal(none, ARTIFACT_LACKS_SBOM);
+    assert_string_equal(artifact_lack_name((enum artifact_lack)9), "");
+}
+
 static void the_quorum(void **state)
 {
     (void)state;
@@ -133,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fact_can_refuse),
+        cmocka_unit_test(what_the_policy_asks),
         cmocka_unit_test(the_quorum),
         cmocka_unit_test(refusals_come_in_their_order),
         cmocka_unit_test(nothing_known_is_refused),
