@@ -23,7 +23,11 @@ struct http_config http_config_default(void)
         .bodies_max = 32U << 20,
         .idle_seconds = 60,
         .receive_seconds = 30,
+        .outflows_max = 32U << 20,
         .stream_seconds = 3600,
+        .stall_seconds = 30,
+        .rate_min = 64U << 10,
+        .pulse_seconds = 15,
         .access_log = true,
     };
 }

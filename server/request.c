@@ -59,6 +59,7 @@ void request_unref(struct request *request)
     if (request->caller_destroy != NULL)
         request->caller_destroy(request->caller);
     stream_free(request->stream);
+    outflow_free(request);
     response_clear(&request->response);
     peer_unref(request->peer);
     free(request->headers);
