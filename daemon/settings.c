@@ -65,6 +65,8 @@ static const struct setting settings_table[] = {
      COMMAND_API | COMMAND_WORKER, "largest artifact"},
     {"input-max-mib", NUMBER, AT(input_max_mib), "64", 1, 65536, COMMAND_API | COMMAND_WORKER,
      "largest input"},
+    {"input-ttl-hours", NUMBER, AT(input_ttl_hours), "168", 0, 876000, COMMAND_API,
+     "how long an input is kept after it was last pushed; 0: for ever"},
     {"access-log", SWITCH, AT(access_log), "on", 0, 0, COMMAND_API, "a log line for each request"},
     {"verify-asymmetric", TEXT, AT(verify_asymmetric), "openssl", 0, 0,
      COMMAND_API | COMMAND_WORKER,
@@ -121,6 +123,10 @@ static const struct setting settings_table[] = {
     {"allow-hmac", TEXT, AT(allow_hmac), "", 0, 0, COMMAND_TENANT,
      "whether manifests may be signed with a shared secret, on or off; empty: as it is, on for a "
      "new tenant"},
+    {"input-quota-mib", NUMBER, AT(input_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
+     "what its inputs may amount to; 0: as it is, 10240 for a new tenant"},
+    {"artifact-quota-mib", NUMBER, AT(artifact_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
+     "what its artifacts may amount to; 0: as it is, 102400 for a new tenant"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

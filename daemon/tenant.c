@@ -14,7 +14,10 @@
 static int read_wishes(const struct settings *settings, struct tenant_policy *ret_policy,
                        struct fault *fault)
 {
-    struct tenant_policy policy = {.quorum = (int)settings->quorum, .allow_hmac = -1};
+    struct tenant_policy policy = {.quorum = (int)settings->quorum,
+                                   .allow_hmac = -1,
+                                   .input_quota_mib = settings->input_quota_mib,
+                                   .artifact_quota_mib = settings->artifact_quota_mib};
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
     if (strcmp(settings->allow_hmac, "on") == 0 || strcmp(settings->allow_hmac, "off") == 0)
@@ -41,6 +44,11 @@ static int build(const struct settings *settings, enum event_type type,
         (void)json_object_set_new(data, "quorum", json_integer(policy->quorum));
     if (policy->allow_hmac >= 0)
         (void)json_object_set_new(data, "allow_hmac", json_boolean(policy->allow_hmac));
+    if (policy->input_quota_mib > 0)
+        (void)json_object_set_new(data, "input_quota_mib", json_integer(policy->input_quota_mib));
+    if (policy->artifact_quota_mib > 0)
+        (void)json_object_set_new(data, "artifact_quota_mib",
+                                  json_integer(policy->artifact_quota_mib));
     return event_build(&head, data, ret_event, fault);
 }
 

@@ -9,6 +9,8 @@
 struct tenant_policy {
     int quorum;     /* different approvers an artifact needs; 0: as it is, or the default */
     int allow_hmac; /* 0 or 1; -1: as it is, or the default */
+    /* What its inputs and its artifacts may amount to; 0: as it is, or the default. */
+    int64_t input_quota_mib, artifact_quota_mib;
 };
 
 /* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role, as
