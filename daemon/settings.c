@@ -50,7 +50,7 @@ static const struct setting settings_table[] = {
     {"request-threads", NUMBER, AT(request_threads), "8", 1, 256, COMMAND_API,
      "threads that answer requests, each with a database connection"},
     {"stream-threads", NUMBER, AT(stream_threads), "4", 1, 64, COMMAND_API,
-     "threads that receive uploads, one upload each"},
+     "threads that receive uploads, one upload each; as many more wait, 30 s at most, then 503"},
     {"connections", NUMBER, AT(connections), "1024", 8, 65536, COMMAND_API,
      "most client connections"},
     {"manifest-max-age", NUMBER, AT(manifest_max_age), "900", 1, 86400, COMMAND_API,
