@@ -223,6 +223,7 @@ unsigned http_port(const struct http *http)
 void http_drain(struct http *http)
 {
     atomic_store(&http->draining, true);
+    peers_wake(http);
 }
 
 bool http_wait_idle(struct http *http, int64_t milliseconds)

@@ -5,7 +5,9 @@
  * Three kinds of thread meet at a request: the HTTP library's (it alone calls into the library,
  * except to resume), a request thread (it runs the handler), and the sweeper (deadlines). What
  * they share of a request is held by the lock of its peer, the TCP connection. Order of locks:
- * http.peers_lock, then one peer.lock.
+ * http.peers_lock, then one peer.lock. (The library has a lock of its own a response, which it
+ * takes under ours when one is queued and holds when it asks for more of its body: the same
+ * thread both times, so they cannot wait for each other.)
  *
  * A request is counted by its references: the library's (until its connection is done with
  * it), the handler's (until the reply) and, while it runs, the request thread's. So a client
@@ -232,7 +234,8 @@ void peer_enter(struct peer *peer, enum peer_state state, int64_t deadline);
 void peer_refuse(struct peer *peer, const struct fault *fault);
 /* Peer locked, on the library's thread, which closes it next: the client sees a reset. */
 void peer_reset(struct peer *peer);
-/* Wakes the readers of all streams, and ends what waits for its source. */
+/* Wakes the readers of all streams; what waits for its source is asked again, or cut when the
+ * server stops. */
 void peers_wake(struct http *http);
 
 /* ---- receive.c: one request from first byte to dispatch ---- */

@@ -45,7 +45,9 @@ static int64_t deadline_in(unsigned seconds)
 
 void outflow_free(struct request *request)
 {
+    pthread_mutex_lock(&request->peer->lock);
     struct outflow *flow = TAKE(request->outflow);
+    pthread_mutex_unlock(&request->peer->lock);
     if (flow == NULL)
         return;
     if (flow->from.context_free != NULL)
@@ -78,6 +80,18 @@ static int outflow_produce(struct request *request, bool *ret_last, struct fault
     return 0;
 }
 
+/* Peer locked: the library waits for a piece. Before the answer is in its hands it waits for that,
+ * and receive_answered() alone may let it go on. */
+static bool outflow_awaited(const struct request *request)
+{
+    return request->answered && request->suspended;
+}
+
+static struct MHD_Connection *outflow_resume(struct request *request)
+{
+    return outflow_awaited(request) ? receive_release(request) : NULL;
+}
+
 /* Peer locked: has a request thread fill the next piece. */
 static void outflow_ask(struct request *request)
 {
@@ -100,18 +114,18 @@ static struct MHD_Connection *outflow_filled(struct request *request, bool last)
     flow->last = last;
     flow->ready = flow->next.len > 0;
     if (flow->ready || last)
-        return receive_release(request);
+        return outflow_resume(request);
     if (flow->woken) {
         flow->woken = false;
         outflow_ask(request);
-        return flow->failed ? receive_release(request) : NULL;
+        return flow->failed ? outflow_resume(request) : NULL;
     }
     if (atomic_load(&request->http->stopping)) {
         flow->failed = true;
-        return receive_release(request);
+        return outflow_resume(request);
     }
     flow->parked = true;
-    if (request->suspended)
+    if (outflow_awaited(request))
         peer_enter(request->peer, PEER_SENDING, deadline_in(request->http->config.pulse_seconds));
     return NULL;
 }
@@ -141,7 +155,7 @@ struct MHD_Connection *outflow_cut(struct request *request)
     flow->filling = false;
     flow->parked = false;
     flow->failed = true;
-    return receive_release(request);
+    return outflow_resume(request);
 }
 
 void outflow_refuse(struct request *request)
@@ -156,7 +170,7 @@ void outflow_refuse(struct request *request)
 bool outflow_pulse(struct request *request)
 {
     struct outflow *flow = request->outflow;
-    if (flow == NULL || !flow->parked || !request->suspended)
+    if (flow == NULL || !flow->parked || !outflow_awaited(request))
         return false;
     peer_enter(request->peer, PEER_SENDING, 0);
     outflow_ask(request);
@@ -177,10 +191,10 @@ void request_wake(struct request *request)
     if (flow != NULL && flow->filling)
         flow->woken = true;
     else if (flow != NULL && flow->parked && request->connection != NULL) {
-        if (request->suspended)
+        if (outflow_awaited(request))
             peer_enter(request->peer, PEER_SENDING, 0);
         outflow_ask(request);
-        held = flow->failed ? receive_release(request) : NULL;
+        held = flow->failed ? outflow_resume(request) : NULL;
     }
     pthread_mutex_unlock(&request->peer->lock);
     receive_resume(held);
@@ -271,33 +285,60 @@ static bool outflow_charge(struct http *http, size_t bytes)
     return false;
 }
 
-int outflow_begin(struct request *request, const struct reply_flow *from, struct fault *fault)
+/* The first piece, on the handler's own thread; again while it is woken and has nothing. */
+static int outflow_first(struct request *request, struct fault *fault)
+{
+    struct outflow *flow = request->outflow;
+    pthread_mutex_t *lock = &request->peer->lock;
+    for (bool again = true; again;) {
+        bool last = false;
+        if (outflow_produce(request, &last, fault) != 0)
+            return -1;
+        pthread_mutex_lock(lock);
+        flow->last = last;
+        flow->ready = flow->next.len > 0;
+        again = !flow->ready && !last && flow->woken;
+        flow->woken = false;
+        flow->filling = again;
+        flow->parked = !flow->ready && !last && !again;
+        pthread_mutex_unlock(lock);
+    }
+    return 0;
+}
+
+static struct outflow *outflow_new(struct http *http, const struct reply_flow *from)
 {
     size_t piece = from->length < 0 ? PIECE_BYTES_LIVE : PIECE_BYTES;
-    struct outflow *flow = NULL;
-    if (outflow_charge(request->http, 2 * piece) && (flow = calloc(1, sizeof *flow)) == NULL)
-        atomic_fetch_sub(&request->http->outflows, 2 * piece);
+    if (!outflow_charge(http, 2 * piece))
+        return NULL;
+    struct outflow *flow = calloc(1, sizeof *flow);
     if (flow == NULL) {
-        if (from->context_free != NULL)
-            from->context_free(from->context);
-        return fault_set(fault, FAULT_UNAVAILABLE, "too many answers are being sent");
+        atomic_fetch_sub(&http->outflows, 2 * piece);
+        return NULL;
     }
     flow->from = *from;
     flow->charged = 2 * piece;
     flow->sending = BUF(piece);
     flow->next = BUF(piece);
+    return flow;
+}
+
+int outflow_begin(struct request *request, const struct reply_flow *from, struct fault *fault)
+{
+    struct outflow *flow = outflow_new(request->http, from);
+    if (flow == NULL) {
+        if (from->context_free != NULL)
+            from->context_free(from->context);
+        return fault_set(fault, FAULT_UNAVAILABLE, "too many answers are being sent");
+    }
+    bool bodiless = request->method == HTTP_HEAD || from->length == 0;
+    flow->last = bodiless;
+    flow->filling = !bodiless;
+    pthread_mutex_lock(&request->peer->lock);
     request->outflow = flow;
-    if (request->method == HTTP_HEAD || from->length == 0) {
-        flow->last = true;
+    pthread_mutex_unlock(&request->peer->lock);
+    if (bodiless || outflow_first(request, fault) == 0)
         return 0;
-    }
-    bool last = false;
-    if (outflow_produce(request, &last, fault) != 0) {
-        outflow_free(request);
-        return -1;
-    }
-    flow->last = last;
-    flow->ready = flow->next.len > 0;
-    flow->parked = !flow->ready && !last;
-    return 0;
+    outflow_free(request);
+    return -1;
 }

@@ -304,8 +304,10 @@ void peers_wake(struct http *http)
         struct MHD_Connection *held = NULL;
         if (peer->request != NULL && peer->request->stream != NULL)
             pthread_cond_signal(&peer->request->stream->moved);
-        if (peer->request != NULL)
+        if (peer->request != NULL && atomic_load(&http->stopping))
             held = outflow_stop(peer->request);
+        else if (peer->request != NULL)
+            (void)outflow_pulse(peer->request);
         pthread_mutex_unlock(&peer->lock);
         receive_resume(held);
     }

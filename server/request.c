@@ -209,6 +209,11 @@ void *request_thread(const struct request *request)
     return request->thread;
 }
 
+bool request_draining(const struct request *request)
+{
+    return atomic_load(&request->http->draining);
+}
+
 void *request_context(const struct request *request)
 {
     return request->http->config.context;

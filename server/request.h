@@ -67,6 +67,9 @@ void *request_thread(const struct request *request);
 /* http_config.context. */
 void *request_context(const struct request *request);
 
+/* True once the server lets nobody new in: what has no end of its own ends now. */
+bool request_draining(const struct request *request);
+
 enum answer request_defer(struct request *request);
 
 /* Adds a header to the answer to come, at most 16. Names are literals and not of framing
@@ -83,10 +86,10 @@ enum answer reply_empty(struct request *request, int status);
 
 /* Gives the next bytes of a streamed answer: appends to `piece`, at most its maximum; it is empty
  * when given. *ret_last (false when given) set: this was all. Nothing appended and not the last:
- * there is nothing now, ask again after request_wake(), or in pulse_seconds at the latest (for a
- * sign of life, without which a client that has gone is not noticed); of a body of known length
- * that is an error. Runs on a request thread, whose request_thread() it may use; never twice at
- * once, never on two threads at once. */
+ * there is nothing now, ask again after request_wake(), when the server drains, or in pulse_seconds
+ * at the latest (for a sign of life, without which a client that has gone is not noticed); of a
+ * body of known length that is an error. Runs on a request thread, whose request_thread() it may
+ * use; never twice at once, never on two threads at once. */
 typedef int reply_source(struct request *request, void *context, struct buf *piece, bool *ret_last,
                          struct fault *fault);
 
