@@ -542,9 +542,9 @@ static void test_slow_upload_is_given_up(void **state)
     config.rate_min = 1000;
     struct http *hasty = test_start(&config);
     struct client *client = client_open(http_port(hasty));
-    put(client, "/upload", 1000000);
     struct pollfd answered = {.fd = client->fd, .events = POLLIN};
     int64_t begin = now_ms();
+    put(client, "/upload", 1000000);
     do {
         client_send(client, "a"); /* 5 bytes a second */
     } while (poll(&answered, 1, 200) == 0);
@@ -558,10 +558,10 @@ static void test_slow_upload_is_given_up(void **state)
     /* What the handler takes for itself is not the client's time. */
     client = client_open(http_port(hasty));
     put(client, "/gated", 3);
+    client_send(client, "abc");
     wait_for(&entered);
     (void)poll(NULL, 0, 1500);
     sem_post(&go);
-    client_send(client, "abc");
     reply = client_reply(client);
     assert_int_equal(reply->status, 201);
     reply_free(reply);
