@@ -124,25 +124,54 @@ static int sync_folder_of(const char *path)
     return fd < 0 ? -1 : fsync(fd);
 }
 
-int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct fault *fault)
+int file_draft_open(const char *path, struct file_draft *ret_draft, struct fault *fault)
 {
     AUTO_FREE char *temporary = NULL;
     if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
         temporary = NULL;
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     }
-    AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
+    int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return fault_errno(fault, "cannot create a file beside %s", path);
-    if (fchmod(fd, mode) != 0 || write_all(fd, data, len) != 0 || fsync(fd) != 0 ||
-        rename(temporary, path) != 0) {
-        (void)fault_errno(fault, "cannot write %s", path);
-        (void)unlink(temporary);
-        return -1;
-    }
+    *ret_draft = (struct file_draft){fd, TAKE(temporary)};
+    return 0;
+}
+
+int file_draft_write(struct file_draft *draft, const void *data, size_t len, struct fault *fault)
+{
+    return write_all(draft->fd, data, len) == 0
+               ? 0
+               : fault_errno(fault, "cannot write %s", draft->temporary);
+}
+
+int file_draft_settle(struct file_draft *draft, const char *path, mode_t mode, struct fault *fault)
+{
+    if (fchmod(draft->fd, mode) != 0 || fsync(draft->fd) != 0 ||
+        rename(draft->temporary, path) != 0)
+        return fault_errno(fault, "cannot write %s", path);
+    free(TAKE(draft->temporary));
     if (sync_folder_of(path) != 0)
         return fault_errno(fault, "cannot sync the folder of %s", path);
     return 0;
+}
+
+void file_draft_drop(struct file_draft *draft)
+{
+    if (draft->temporary != NULL)
+        (void)unlink(draft->temporary);
+    free(TAKE(draft->temporary));
+    if (draft->fd >= 0)
+        (void)close(TAKE_FD(draft->fd));
+}
+
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, struct fault *fault)
+{
+    AUTO_FILE_DRAFT struct file_draft draft = {.fd = -1};
+    if (file_draft_open(path, &draft, fault) != 0 ||
+        file_draft_write(&draft, data, len, fault) != 0)
+        return -1;
+    return file_draft_settle(&draft, path, mode, fault);
 }
 
 int dir_make(const char *path, mode_t mode, struct fault *fault)

@@ -22,6 +22,21 @@ int file_read_guarded(const char *path, struct buf *buf, struct fault *fault) MU
 int file_replace(const char *path, const void *data, size_t len, mode_t mode,
                  struct fault *fault) MUST_CHECK;
 
+/* A file written piece by piece beside the one it will replace. */
+struct file_draft {
+    int fd;
+    char *temporary;
+};
+#define AUTO_FILE_DRAFT AUTO(file_draft_drop)
+int file_draft_open(const char *path, struct file_draft *ret_draft, struct fault *fault) MUST_CHECK;
+int file_draft_write(struct file_draft *draft, const void *data, size_t len,
+                     struct fault *fault) MUST_CHECK;
+/* It is whole: replaces path durably, as file_replace() does. */
+int file_draft_settle(struct file_draft *draft, const char *path, mode_t mode,
+                      struct fault *fault) MUST_CHECK;
+/* Closes it, and removes it unless it was settled; {.fd = -1} is none. */
+void file_draft_drop(struct file_draft *draft);
+
 /* mkdir -p with the mode for the folders it makes. */
 int dir_make(const char *path, mode_t mode, struct fault *fault) MUST_CHECK;
 

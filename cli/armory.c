@@ -83,6 +83,11 @@ int armory_print(struct client *client, const json_t *artifact, struct fault *fa
 static int push_path(const struct args *args, struct buf *path, struct fault *fault)
 {
     static const char *const needed[] = {"kind", "name", "version"};
+    static const char *const limits[][2] = {{"timeout-seconds", "timeout_seconds"},
+                                            {"memory-mib", "memory_mib"},
+                                            {"pids", "pids"},
+                                            {"cpu-percent", "cpu_percent"},
+                                            {"tmp-mib", "tmp_mib"}};
     buf_puts(path, "/v1/armory/artifacts");
     for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
         const char *value;
@@ -94,6 +99,13 @@ static int push_path(const struct args *args, struct buf *path, struct fault *fa
         query_add(path, "entrypoint", args_nth(args, "entrypoint", i));
     for (size_t i = 0; i < args_count(args, "env-allowed"); i++)
         query_add(path, "env_allowed", args_nth(args, "env-allowed", i));
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        int64_t value = 0;
+        if (args_number(args, limits[i][0], 1, INT32_MAX, &value, fault) != 0)
+            return -1;
+        if (value > 0)
+            query_add_number(path, limits[i][1], value);
+    }
     if (buf_failed(path))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "the descriptor is too long");
     return 0;

@@ -111,7 +111,16 @@ static const struct option push_options[] = {
      .value = "NAME",
      .help = "a variable manifests may set",
      .repeat = true},
+    {.name = "timeout-seconds", .value = "N", .help = "limits of jobs that ask for none"},
+    {.name = "memory-mib", .value = "N", .help = "the same"},
+    {.name = "pids", .value = "N", .help = "the same"},
+    {.name = "cpu-percent", .value = "N", .help = "the same"},
+    {.name = "tmp-mib", .value = "N", .help = "the same"},
     {.name = "wait", .value = "SECONDS", .help = "for the inspection (600)"},
+};
+
+static const struct option pull_options[] = {
+    {.name = "out", .letter = 'o', .value = "FILE", .help = "whole or not at all; else stdout"},
 };
 
 static const struct option approve_options[] = {
@@ -177,6 +186,8 @@ static const struct command commands[] = {
     {"armory approve", "DIGEST", 1, 1, "approve an artifact as its descriptor says",
      OPTIONS(approve_options), armory_approve},
     {"armory list", "", 0, 0, "all artifacts", OPTIONS(page_options), armory_list},
+    {"armory pull", "DIGEST", 1, 1, "an artifact's bytes, checked against its digest",
+     OPTIONS(pull_options), armory_pull},
     {"armory show", "DIGEST", 1, 1, "one artifact with its approvals", NO_OPTIONS, armory_show},
     {"armory attach", "DIGEST", 1, 1, "attach an SBOM or a report; approvals are then void",
      OPTIONS(attach_options), armory_attach},

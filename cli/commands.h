@@ -52,6 +52,8 @@ command_run armory_push;
 /* Approves what the descriptor says, after checking that its digest covers it. */
 command_run armory_approve;
 command_run armory_list;
+/* An artifact's bytes, checked against its digest. */
+command_run armory_pull;
 command_run armory_show;
 /* Attaches an SBOM or a vulnerability report, which voids approvals. */
 command_run armory_attach;

@@ -49,6 +49,7 @@ struct http_answer {
     struct buf body;
     char cursor[HTTP_CURSOR_MAX + 1]; /* Sallyport-Cursor; "" where absent or not plain text */
     bool more;                        /* there is a Link with rel="next" */
+    char expires_at[40];              /* Sallyport-Expires-At; "" where absent */
 };
 #define AUTO_HTTP_ANSWER AUTO(http_answer_cleanup)
 

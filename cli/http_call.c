@@ -108,16 +108,24 @@ static bool is_plain(struct span text)
     return true;
 }
 
+/* Copies the value of a header line with this name, if it is plain text that fits. */
+static void take_value(struct span line, const char *name, char *place, size_t size)
+{
+    struct span value;
+    if (!header_value(line, name, &value) || value.len >= size || !is_plain(value))
+        return;
+    memcpy(place, value.data, value.len);
+    place[value.len] = '\0';
+}
+
 static size_t take_header(char *data, size_t size, size_t count, void *context)
 {
     struct call *call = context;
     struct span value;
     struct span line = span_of(data, size * count);
-    if (header_value(line, "Sallyport-Cursor", &value) && value.len <= HTTP_CURSOR_MAX &&
-        is_plain(value)) {
-        memcpy(call->answer->cursor, value.data, value.len);
-        call->answer->cursor[value.len] = '\0';
-    }
+    take_value(line, "Sallyport-Cursor", call->answer->cursor, sizeof call->answer->cursor);
+    take_value(line, "Sallyport-Expires-At", call->answer->expires_at,
+               sizeof call->answer->expires_at);
     if (header_value(line, "Link", &value))
         call->answer->more = memmem(value.data, value.len, "rel=\"next\"", 10) != NULL;
     return size * count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/tarball.h"
 
-#include "base/buf.h"
+#include "base/file.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -138,33 +138,19 @@ static int write_archive(const struct layout *layout, struct target *target, str
                : archive_fault(archive, "the archive", fault);
 }
 
-static int write_file(const struct layout *layout, struct target *target, const char *path,
-                      const char *temporary, struct fault *fault)
-{
-    if (write_archive(layout, target, fault) != 0)
-        return -1;
-    if (fchmod(target->fd, 0644) != 0 || rename(temporary, path) != 0)
-        return fault_errno(fault, "cannot write %s", path);
-    return 0;
-}
-
 int tarball_write(const struct layout *layout, const char *path, struct digest *ret_digest,
                   int64_t *ret_size, struct fault *fault)
 {
     AUTO_DIGEST_STREAM struct digest_stream *digest = digest_stream_new();
-    AUTO_FREE char *temporary = NULL;
-    if (digest == NULL || asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-        temporary = NULL;
+    AUTO_FILE_DRAFT struct file_draft draft = {.fd = -1};
+    if (digest == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    }
-    AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return fault_errno(fault, "cannot create a file beside %s", path);
-    struct target target = {.fd = fd, .digest = digest};
-    if (write_file(layout, &target, path, temporary, fault) != 0) {
-        (void)unlink(temporary);
+    if (file_draft_open(path, &draft, fault) != 0)
         return -1;
-    }
+    struct target target = {.fd = draft.fd, .digest = digest};
+    if (write_archive(layout, &target, fault) != 0 ||
+        file_draft_settle(&draft, path, 0644, fault) != 0)
+        return -1;
     *ret_digest = digest_stream_value(digest);
     *ret_size = target.size;
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/upload.h"
 
+#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/query.h"
 
@@ -8,6 +9,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* An input with less time left is sent again, which renews it. */
+#define RENEW_BELOW_MS ((int64_t)24 * 3600 * 1000)
 
 static int open_file(const char *file, int *ret_fd, int64_t *ret_size, struct fault *fault)
 {
@@ -62,47 +66,63 @@ int upload_digest(const char *file, struct digest *ret_digest, struct fault *fau
     return 0;
 }
 
-static int input_path(const struct digest *digest, struct buf *path)
-{
-    buf_printf(path, "/v1/inputs/%s", digest_format(digest).text);
-    return 0;
-}
+/* What is there now. */
+struct held {
+    bool lasts;          /* it is there, and not about to expire */
+    char expires_at[40]; /* "" for never */
+};
 
-/* 1: it is there, 0: it is not. */
-static int input_is_there(struct client *client, const char *path, struct fault *fault)
+static int ask_for_input(struct client *client, const char *path, struct held *ret_held,
+                         struct fault *fault)
 {
     struct http_request request = {.method = "HEAD", .path = path};
     AUTO_HTTP_ANSWER struct http_answer answer = {0};
     struct fault cause = {0};
-    if (client_call(client, &request, &answer, &cause) == 0)
-        return 1;
-    if (cause.code == FAULT_NOT_FOUND)
+    struct held held = {0};
+    int64_t expires_ms = INT64_MAX;
+    if (client_call(client, &request, &answer, &cause) != 0) {
+        if (cause.code != FAULT_NOT_FOUND)
+            return fault_set(fault, cause.code, "%s", cause.detail);
+        *ret_held = held;
         return 0;
-    return fault_set(fault, cause.code, "%s", cause.detail);
+    }
+    (void)snprintf(held.expires_at, sizeof held.expires_at, "%s", answer.expires_at);
+    if (held.expires_at[0] != '\0' &&
+        time_parse(held.expires_at, strlen(held.expires_at), &expires_ms) != 0)
+        return fault_set(fault, FAULT_INTERNAL,
+                         "the server's answer: Sallyport-Expires-At: expected a time");
+    held.lasts = expires_ms - clock_wall_ms() > RENEW_BELOW_MS;
+    *ret_held = held;
+    return 0;
+}
+
+static json_t *held_json(const struct digest *digest, const char *file, const struct held *held)
+{
+    struct stat stat;
+    int64_t size = lstat(file, &stat) == 0 ? stat.st_size : 0;
+    json_t *expires_at = held->expires_at[0] == '\0' ? json_null() : json_string(held->expires_at);
+    return json_pack("{s:s, s:I, s:o}", "sha256", digest_format(digest).text, "size",
+                     (json_int_t)size, "expires_at", expires_at);
 }
 
 int upload_input(struct client *client, const char *file, struct digest *ret_digest,
                  json_t **ret_object, struct fault *fault)
 {
     struct digest digest, sent;
+    struct held held;
     AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
     AUTO_JSON json_t *object = NULL;
-    if (upload_digest(file, &digest, fault) != 0 || input_path(&digest, &path) != 0)
+    if (upload_digest(file, &digest, fault) != 0)
         return -1;
-    int there = input_is_there(client, buf_text(&path), fault);
-    if (there < 0)
+    buf_printf(&path, "/v1/inputs/%s", digest_format(&digest).text);
+    if (ask_for_input(client, buf_text(&path), &held, fault) != 0)
         return -1;
-    if (there == 0) {
-        if (upload_file(client, "PUT", buf_text(&path), file, &sent, &object, fault) != 0)
-            return -1;
-        if (!digest_equal(&sent, &digest))
-            return fault_set(fault, FAULT_CONTENT_MISMATCH, "%s changed while it was sent", file);
-    } else {
-        struct stat stat;
-        int64_t size = lstat(file, &stat) == 0 ? stat.st_size : 0;
-        object = json_pack("{s:s, s:I, s:n}", "sha256", digest_format(&digest).text, "size",
-                           (json_int_t)size, "expires_at");
-    }
+    if (held.lasts)
+        object = held_json(&digest, file, &held);
+    else if (upload_file(client, "PUT", buf_text(&path), file, &sent, &object, fault) != 0)
+        return -1;
+    else if (!digest_equal(&sent, &digest))
+        return fault_set(fault, FAULT_CONTENT_MISMATCH, "%s changed while it was sent", file);
     *ret_digest = digest;
     if (ret_object != NULL)
         *ret_object = TAKE(object);
@@ -114,6 +134,7 @@ int input_push(struct client *client, const struct args *args, struct fault *fau
     AUTO_JSON json_t *items = json_array();
     static const struct column columns[] = {{"SHA256", "sha256", COLUMN_TEXT},
                                             {"SIZE", "size", COLUMN_TEXT},
+                                            {"EXPIRES", "expires_at", COLUMN_TEXT},
                                             {"FILE", "file", COLUMN_TEXT}};
     for (size_t i = 0; i < args->operand_count; i++) {
         struct digest digest;

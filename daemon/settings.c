@@ -50,7 +50,7 @@ static const struct setting settings_table[] = {
     {"request-threads", NUMBER, AT(request_threads), "8", 1, 256, COMMAND_API,
      "threads that answer requests, each with a database connection"},
     {"stream-threads", NUMBER, AT(stream_threads), "4", 1, 64, COMMAND_API,
-     "threads that receive uploads, one upload each"},
+     "threads that receive uploads, one upload each; as many more wait, 30 s at most, then 503"},
     {"connections", NUMBER, AT(connections), "1024", 8, 65536, COMMAND_API,
      "most client connections"},
     {"manifest-max-age", NUMBER, AT(manifest_max_age), "900", 1, 86400, COMMAND_API,
@@ -65,6 +65,8 @@ static const struct setting settings_table[] = {
      COMMAND_API | COMMAND_WORKER, "largest artifact"},
     {"input-max-mib", NUMBER, AT(input_max_mib), "64", 1, 65536, COMMAND_API | COMMAND_WORKER,
      "largest input"},
+    {"input-ttl-hours", NUMBER, AT(input_ttl_hours), "168", 0, 876000, COMMAND_API,
+     "how long an input is kept after it was last pushed; 0: for ever"},
     {"access-log", SWITCH, AT(access_log), "on", 0, 0, COMMAND_API, "a log line for each request"},
     {"verify-asymmetric", TEXT, AT(verify_asymmetric), "openssl", 0, 0,
      COMMAND_API | COMMAND_WORKER,
@@ -130,6 +132,10 @@ static const struct setting settings_table[] = {
     {"max-severity", TEXT, AT(max_severity), "", 0, 0, COMMAND_TENANT,
      "worst finding of a report with which approvals count: none, negligible, low, medium, high, "
      "critical or any; empty: as it is, any for a new tenant"},
+    {"input-quota-mib", NUMBER, AT(input_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
+     "what its inputs may amount to; 0: as it is, 10240 for a new tenant"},
+    {"artifact-quota-mib", NUMBER, AT(artifact_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
+     "what its artifacts may amount to; 0: as it is, 102400 for a new tenant"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

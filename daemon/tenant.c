@@ -38,7 +38,9 @@ static int read_severity(const char *value, struct tenant_policy *policy, struct
 static int read_wishes(const struct settings *settings, struct tenant_policy *ret_policy,
                        struct fault *fault)
 {
-    struct tenant_policy policy = {.quorum = (int)settings->quorum};
+    struct tenant_policy policy = {.quorum = (int)settings->quorum,
+                                   .input_quota_mib = settings->input_quota_mib,
+                                   .artifact_quota_mib = settings->artifact_quota_mib};
     enum tenant_wish hmac;
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
@@ -80,6 +82,11 @@ static int build(const struct settings *settings, enum event_type type,
     say_switch(data, "require_report", policy->require_report);
     if (policy->limit_severity != TENANT_AS_IS)
         (void)json_object_set_new(data, "max_severity", json_string(settings->max_severity));
+    if (policy->input_quota_mib > 0)
+        (void)json_object_set_new(data, "input_quota_mib", json_integer(policy->input_quota_mib));
+    if (policy->artifact_quota_mib > 0)
+        (void)json_object_set_new(data, "artifact_quota_mib",
+                                  json_integer(policy->artifact_quota_mib));
     return event_build(&head, data, ret_event, fault);
 }
 

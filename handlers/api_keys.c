@@ -8,6 +8,7 @@
 #include "handlers/media.h"
 #include "handlers/request_event.h"
 #include "storage/tenants.h"
+#include "storage/usage.h"
 
 #include <openssl/crypto.h>
 #include <string.h>
@@ -33,16 +34,27 @@ static json_t *api_key_json(const struct api_key *key)
                      json_time(key->expires_ms), "revoked_at", json_time(key->revoked_ms));
 }
 
+static json_t *usage_json(const struct usage *usage)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "input_bytes", (json_int_t)usage->inputs,
+                     "input_quota_bytes", (json_int_t)usage->inputs_quota, "artifact_bytes",
+                     (json_int_t)usage->artifacts, "artifact_quota_bytes",
+                     (json_int_t)usage->artifacts_quota);
+}
+
 enum answer handle_whoami(struct request *request)
 {
     const struct caller *caller = caller_of(request);
     struct fault fault;
-    if (request_check_query(request, NULL, NULL, &fault) != 0)
+    struct usage usage;
+    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
+        usage_read(pg_of(request), caller->tenant_id, &usage, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_json(request, 200,
-                      json_pack("{s:s, s:s, s:o, s:s, s:b}", "tenant_id", caller->tenant_id,
+                      json_pack("{s:s, s:s, s:o, s:s, s:b, s:o}", "tenant_id", caller->tenant_id,
                                 "principal", caller->principal, "roles", roles_json(caller->roles),
-                                "api_key_id", caller->api_key_id, "platform", caller->platform));
+                                "api_key_id", caller->api_key_id, "platform", caller->platform,
+                                "usage", usage_json(&usage)));
 }
 
 static int read_roles(const json_t *array, unsigned *ret_roles, struct fault *fault)

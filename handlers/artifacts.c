@@ -73,11 +73,34 @@ static int query_all(const struct request *request, const char *name, size_t max
     return 0;
 }
 
+/* What a job gets that asks for nothing; descriptor_new() says what may be asked. */
+static int read_limits(const struct request *request, struct manifest_limits *ret_limits,
+                       struct fault *fault)
+{
+    struct manifest_limits limits = {0};
+    const struct {
+        const char *name;
+        int64_t *place;
+    } fields[] = {
+        {"timeout_seconds", &limits.timeout_seconds},
+        {"memory_mib", &limits.memory_mib},
+        {"pids", &limits.pids},
+        {"cpu_percent", &limits.cpu_percent},
+        {"tmp_mib", &limits.tmp_mib},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        if (query_int(request, fields[i].name, 1, INT32_MAX, 0, fields[i].place, fault) != 0)
+            return -1;
+    *ret_limits = limits;
+    return 0;
+}
+
 static int read_descriptor(const struct request *request, struct descriptor **ret_descriptor,
                            struct buf *ret_json, struct fault *fault)
 {
-    static const char *const known[] = {"name",       "version",     "kind",
-                                        "entrypoint", "env_allowed", NULL};
+    static const char *const known[] = {
+        "name",       "version", "kind",        "entrypoint", "env_allowed", "timeout_seconds",
+        "memory_mib", "pids",    "cpu_percent", "tmp_mib",    NULL};
     static const char *const repeatable[] = {"entrypoint", "env_allowed", NULL};
     const char *entrypoint[DESCRIPTOR_ENTRYPOINT_MAX];
     const char *env[DESCRIPTOR_ENV_MAX];
@@ -87,7 +110,8 @@ static int read_descriptor(const struct request *request, struct descriptor **re
         query_all(request, "entrypoint", DESCRIPTOR_ENTRYPOINT_MAX, entrypoint,
                   &fields.entrypoint_count, fault) != 0 ||
         query_all(request, "env_allowed", DESCRIPTOR_ENV_MAX, env, &fields.env_allowed_count,
-                  fault) != 0)
+                  fault) != 0 ||
+        read_limits(request, &fields.limits, fault) != 0)
         return -1;
     if (kind == NULL || artifact_kind_parse(kind, &fields.kind) != 0)
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "kind: expected binary, rootfs or oci");
@@ -145,7 +169,7 @@ enum answer handle_artifact_push(struct request *request)
     AUTO_DESCRIPTOR struct descriptor *descriptor = NULL;
     AUTO_BUF struct buf json = BUF(DESCRIPTOR_JSON_MAX);
     if (read_descriptor(request, &descriptor, &json, &fault) != 0 ||
-        upload_receive(request, gateway_of(request)->config.artifact_max, &upload, &fault) != 0)
+        upload_receive(request, UPLOAD_ARTIFACT, &upload, &fault) != 0)
         return reply_fault(request, &fault);
     int status = ingest(request, descriptor, &json, &upload, &end, &fault);
     if (status != 0 || end == ARMORY_EXISTED)

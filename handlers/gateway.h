@@ -28,6 +28,7 @@ struct gateway_config {
     size_t waiters_max;
     int64_t artifact_max; /* bytes */
     int64_t input_max;
+    int64_t input_ttl_ms;     /* 0: inputs do not expire */
     const char *openapi_path; /* served at /openapi.yaml; NULL: 404 */
     struct metrics *metrics;
 };

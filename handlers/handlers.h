@@ -16,6 +16,7 @@ enum answer handle_execution_stderr(struct request *request);
 enum answer handle_artifact_push(struct request *request); /* ingests bytes, streamed */
 enum answer handle_artifact_list(struct request *request);
 enum answer handle_artifact_get(struct request *request);
+enum answer handle_artifact_content(struct request *request);  /* its bytes, streamed */
 enum answer handle_artifact_approve(struct request *request);  /* one principal's yes */
 enum answer handle_artifact_sbom_put(struct request *request); /* attaches, beginning a round */
 enum answer handle_artifact_sbom_get(struct request *request); /* the exact bytes */

@@ -29,6 +29,25 @@ bool media_accepts(const struct request *request, const char *type)
     return accept != NULL && strcasestr(accept, type) != NULL;
 }
 
+bool media_has_etag(const struct request *request, const char *etag)
+{
+    const char *at = request_header(request, "If-None-Match");
+    size_t len = strlen(etag);
+    while (at != NULL && *at != '\0') {
+        at += strspn(at, " \t,");
+        if (strncmp(at, "W/", 2) == 0)
+            at += 2;
+        size_t quoted = *at == '"' ? strcspn(at + 1, "\"") + 2 : strcspn(at, ",");
+        if (quoted > strlen(at))
+            return false; /* its quote does not end */
+        if ((quoted == len && memcmp(at, etag, len) == 0) ||
+            (at[0] == '*' && strspn(at + 1, " \t,") == strlen(at + 1)))
+            return true;
+        at += quoted;
+    }
+    return false;
+}
+
 int body_object(const struct request *request, json_t **ret_object, struct fault *fault)
 {
     if (!media_type_is(request, "application/json"))

@@ -14,6 +14,10 @@ bool media_type_is(const struct request *request, const char *type);
 /* True if Accept names this type anywhere. */
 bool media_accepts(const struct request *request, const char *type);
 
+/* True if If-None-Match names this entity tag, or any (RFC 9110 section 13.1.2, weak comparison).
+ */
+bool media_has_etag(const struct request *request, const char *etag);
+
 /* The body as a strict JSON object; 415 for another Content-Type. */
 int body_object(const struct request *request, json_t **ret_object, struct fault *fault) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "storage/blobs.h"
 #include "storage/executions.h"
+#include "storage/inputs.h"
 #include "storage/ledger.h"
 
 #include <inttypes.h>
@@ -82,6 +83,11 @@ static void sweep(struct monitor *monitor)
 {
     struct fault fault;
     int64_t count = 0;
+    if (inputs_sweep(monitor->pg, &count, &fault) != 0)
+        log_warn("expired inputs could not be swept", "{s:s}", "detail", fault.detail);
+    else if (count > 0)
+        log_info("expired inputs swept", "{s:I}", "count", (json_int_t)count);
+    count = 0;
     if (blobs_sweep(monitor->pg, &count, &fault) != 0)
         log_warn("abandoned uploads could not be swept", "{s:s}", "detail", fault.detail);
     else if (count > 0)

@@ -27,6 +27,8 @@ const struct route routes[] = {
      handle_artifact_push},
     {HTTP_GET, "/v1/armory/artifacts", ACCESS_ANY_ROLE, NO_BODY, handle_artifact_list},
     {HTTP_GET, "/v1/armory/artifacts/{sha256}", ACCESS_ANY_ROLE, NO_BODY, handle_artifact_get},
+    {HTTP_GET, "/v1/armory/artifacts/{sha256}/content", ACCESS_ANY_ROLE, NO_BODY,
+     handle_artifact_content},
     {HTTP_POST, "/v1/armory/artifacts/{sha256}/approvals", ROLE_APPROVER, JSON_BODY,
      handle_artifact_approve},
     {HTTP_PUT, "/v1/armory/artifacts/{sha256}/sbom", ROLE_PUBLISHER, DOCUMENT_BODY,

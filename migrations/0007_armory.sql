@@ -168,22 +168,28 @@ SELECT t.tenant_id, (SELECT coalesce(sum(size), 0) FROM sallyport.input i WHERE 
 CREATE FUNCTION sallyport.usage_count() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
 DECLARE
-    row_tenant text := CASE WHEN TG_OP = 'DELETE' THEN OLD.tenant_id ELSE NEW.tenant_id END;
-    change     bigint := CASE WHEN TG_OP = 'DELETE' THEN -OLD.size ELSE NEW.size END;
-    inputs     boolean := TG_TABLE_NAME = 'input';
-    passed     boolean;
+    inputs boolean := TG_TABLE_NAME = 'input';
+    stored bigint;
+    quota  bigint;
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        UPDATE sallyport.tenant_usage u
+           SET input_bytes = u.input_bytes - CASE WHEN inputs THEN OLD.size ELSE 0 END,
+               artifact_bytes = u.artifact_bytes - CASE WHEN inputs THEN 0 ELSE OLD.size END
+         WHERE u.tenant_id = OLD.tenant_id;
+        RETURN NULL;
+    END IF;
     INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes)
-    VALUES (row_tenant, CASE WHEN inputs THEN change ELSE 0 END, CASE WHEN inputs THEN 0 ELSE change END)
+    VALUES (NEW.tenant_id, CASE WHEN inputs THEN NEW.size ELSE 0 END, CASE WHEN inputs THEN 0 ELSE NEW.size END)
     ON CONFLICT (tenant_id) DO UPDATE
        SET input_bytes = u.input_bytes + excluded.input_bytes,
-           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes;
-    IF TG_OP = 'INSERT' THEN
-        SELECT CASE WHEN inputs THEN u.input_bytes > t.input_quota_bytes ELSE u.artifact_bytes > t.artifact_quota_bytes END
-          INTO passed FROM sallyport.tenant_usage u JOIN sallyport.tenant t USING (tenant_id) WHERE tenant_id = row_tenant;
-        IF passed THEN
-            RAISE EXCEPTION 'the tenant''s quota of % is used up', TG_TABLE_NAME USING ERRCODE = 'SP001';
-        END IF;
+           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes
+    RETURNING CASE WHEN inputs THEN u.input_bytes ELSE u.artifact_bytes END INTO STRICT stored;
+    SELECT CASE WHEN inputs THEN t.input_quota_bytes ELSE t.artifact_quota_bytes END INTO STRICT quota
+      FROM sallyport.tenant t WHERE t.tenant_id = NEW.tenant_id;
+    IF stored > quota THEN
+        RAISE EXCEPTION 'the tenant''s quota of % bytes of %s would be passed: % are stored', quota, TG_TABLE_NAME, stored - NEW.size
+            USING ERRCODE = 'SP001';
     END IF;
     RETURN NULL;
 END

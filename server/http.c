@@ -23,7 +23,11 @@ struct http_config http_config_default(void)
         .bodies_max = 32U << 20,
         .idle_seconds = 60,
         .receive_seconds = 30,
+        .outflows_max = 32U << 20,
         .stream_seconds = 3600,
+        .stall_seconds = 30,
+        .rate_min = 64U << 10,
+        .pulse_seconds = 15,
         .access_log = true,
     };
 }
@@ -219,6 +223,7 @@ unsigned http_port(const struct http *http)
 void http_drain(struct http *http)
 {
     atomic_store(&http->draining, true);
+    peers_wake(http);
 }
 
 bool http_wait_idle(struct http *http, int64_t milliseconds)

@@ -30,6 +30,9 @@ struct http_config {
     unsigned connections_per_ip_max; /* 0: no such limit */
     size_t bodies_max; /* bytes of all bodies in flight, 1 MiB for a streamed one; 503 past it */
 
+    size_t outflows_max; /* bytes that streamed answers may hold, 512 KiB each, 16 KiB where the
+                          * length is not known; 503 past it */
+
     /* A connection without traffic is closed after idle_seconds. receive_seconds are for a
      * request from its first byte to the end of its head and buffered body, and then for its
      * wait for a thread: 408, 503. stream_seconds are for a streamed body: request_read() fails;
@@ -38,6 +41,14 @@ struct http_config {
     unsigned idle_seconds;
     unsigned receive_seconds;
     unsigned stream_seconds;
+
+    /* A client has to keep up: the time for which it is waited for its streamed body may not pass
+     * stall_seconds and what rate_min (bytes a second) allows for what has come: 408. Of a
+     * streamed answer it has to take each piece (256 KiB at most) within stall_seconds: reset. A
+     * source with nothing to say is asked again after pulse_seconds. */
+    unsigned stall_seconds;
+    unsigned rate_min;
+    unsigned pulse_seconds;
 
     /* One line a request: route template, method, status, duration, request id; never the path.
      * Status 499: the client left before there was an answer. */

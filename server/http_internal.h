@@ -5,7 +5,9 @@
  * Three kinds of thread meet at a request: the HTTP library's (it alone calls into the library,
  * except to resume), a request thread (it runs the handler), and the sweeper (deadlines). What
  * they share of a request is held by the lock of its peer, the TCP connection. Order of locks:
- * http.peers_lock, then one peer.lock.
+ * http.peers_lock, then one peer.lock. (The library has a lock of its own a response, which it
+ * takes under ours when one is queued and holds when it asks for more of its body: the same
+ * thread both times, so they cannot wait for each other.)
  *
  * A request is counted by its references: the library's (until its connection is done with
  * it), the handler's (until the reply) and, while it runs, the request thread's. So a client
@@ -32,6 +34,7 @@
 #define LINGER_MS 3000 /* for a client to take an answer given before its body's end */
 #define SWEEP_MS 200
 
+struct outflow;
 struct peer;
 struct route_stats;
 
@@ -49,6 +52,7 @@ struct response {
     size_t header_count;
     char *body; /* malloc'ed */
     size_t body_len;
+    struct request *flows; /* the request whose outflow is the body; NULL: `body` is */
 };
 
 /* Copies the value; false if there is no room, or it is empty or has a control character. */
@@ -88,7 +92,8 @@ struct stream {
     uint8_t *ring;
     size_t start;
     size_t used;
-    uint64_t total; /* bytes that ever came */
+    uint64_t total;    /* bytes that ever came */
+    int64_t waited_ms; /* how long the handler waited for them */
     bool ended;
     bool overflow; /* more than the route's maximum */
     int64_t deadline;
@@ -123,6 +128,7 @@ struct request {
     struct buf body;
     size_t charged; /* bytes of http.bodies */
     struct stream *stream;
+    struct outflow *outflow; /* of the answer; NULL: it is whole in memory */
 
     void *caller;
     void (*caller_destroy)(void *);
@@ -165,6 +171,27 @@ void stream_free(struct stream *stream);
 /* On the library's thread, peer locked: takes what fits, returns how much. */
 size_t stream_push(struct request *request, const void *data, size_t len);
 
+/* ---- outflow.c: an answer produced piece by piece ---- */
+
+/* On a request thread: makes request->outflow and its first piece; `from` is taken over, whatever
+ * comes of it. FAULT_UNAVAILABLE where outflows_max is reached; what the source says. */
+int outflow_begin(struct request *request, const struct reply_flow *from,
+                  struct fault *fault) MUST_CHECK;
+/* The answer's body in the library's form; NULL without memory. */
+struct MHD_Response *outflow_response(struct request *request);
+/* When a client must have taken the piece it is given now. */
+int64_t outflow_deadline(const struct request *request);
+/* A request thread's work on such an answer, and what becomes of it where no thread will. */
+void outflow_fill(struct request *request);
+void outflow_refuse(struct request *request);
+/* These three with the peer locked. Cut: it will be reset; the connection is to be resumed. Stop:
+ * the same if it is parked. Pulse: its source is asked again; false if it is not waiting for that.
+ */
+struct MHD_Connection *outflow_cut(struct request *request) MUST_CHECK;
+struct MHD_Connection *outflow_stop(struct request *request) MUST_CHECK;
+bool outflow_pulse(struct request *request);
+void outflow_free(struct request *request);
+
 /* ---- peer.c: connections and their deadlines ---- */
 
 /* Where a connection is, and so whose time is running. */
@@ -205,7 +232,10 @@ void peer_enter(struct peer *peer, enum peer_state state, int64_t deadline);
 /* Peer locked, the library not writing: the answer to a fault goes to the socket at once, for
  * the request in progress or for one that never became one. */
 void peer_refuse(struct peer *peer, const struct fault *fault);
-/* Wakes the readers of all streams. */
+/* Peer locked, on the library's thread, which closes it next: the client sees a reset. */
+void peer_reset(struct peer *peer);
+/* Wakes the readers of all streams; what waits for its source is asked again, or cut when the
+ * server stops. */
 void peers_wake(struct http *http);
 
 /* ---- receive.c: one request from first byte to dispatch ---- */
@@ -221,6 +251,8 @@ void receive_run(struct pool_job *job, void *thread);
 void receive_refuse(struct pool_job *job);
 /* The response is complete: sends it, from whatever thread. */
 void receive_answered(struct request *request);
+/* Peer locked, in the library's own callback: it leaves the connection alone until resumed. */
+void receive_hold(struct request *request);
 /* Peer locked: the connection the library holds for us, to be resumed by the caller; NULL if it
  * holds none. Until then it cannot go away, so the lock, which the library's thread wants
  * next, need not be kept for receive_resume(). */
@@ -254,6 +286,7 @@ struct http {
     atomic_bool draining;
     atomic_bool stopping;
     atomic_size_t bodies;
+    atomic_size_t outflows;
     pthread_mutex_t idle_lock;
     unsigned in_flight; /* requests from their head on, until freed */
     pthread_cond_t idle;

@@ -162,6 +162,15 @@ static void peer_forget_output(const struct peer *peer)
     (void)setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
+/* Closing would not do: the library says goodbye first, and a client that reads to the end of the
+ * connection would see one. A TCP socket that is told to be connected to nobody resets at once. */
+void peer_reset(struct peer *peer)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(peer->fd, &nobody, sizeof nobody);
+    peer_enter(peer, PEER_DEAD, 0);
+}
+
 static void peer_time_out(struct peer *peer)
 {
     struct fault fault = {0};
@@ -200,6 +209,8 @@ static struct request *peer_sweep(struct peer *peer, int64_t now)
             return NULL; /* a thread has just taken it */
         return peer->request;
     case PEER_SENDING:
+        if (peer->request != NULL && outflow_pulse(peer->request))
+            return NULL;
         peer_forget_output(peer);
         peer_end(peer);
         return NULL;
@@ -290,9 +301,15 @@ void peers_wake(struct http *http)
     pthread_mutex_lock(&http->peers_lock);
     for (struct peer *peer = http->peers; peer != NULL; peer = peer->next) {
         pthread_mutex_lock(&peer->lock);
+        struct MHD_Connection *held = NULL;
         if (peer->request != NULL && peer->request->stream != NULL)
             pthread_cond_signal(&peer->request->stream->moved);
+        if (peer->request != NULL && atomic_load(&http->stopping))
+            held = outflow_stop(peer->request);
+        else if (peer->request != NULL)
+            (void)outflow_pulse(peer->request);
         pthread_mutex_unlock(&peer->lock);
+        receive_resume(held);
     }
     pthread_mutex_unlock(&http->peers_lock);
 }

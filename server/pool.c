@@ -107,10 +107,11 @@ int pool_start(const struct pool_config *config, struct pool **ret_pool, struct 
     return fault_errno(fault, "cannot start a request thread");
 }
 
-bool pool_submit(struct pool *pool, struct pool_job *job)
+static bool pool_put(struct pool *pool, struct pool_job *job, bool begun)
 {
     pthread_mutex_lock(&pool->lock);
-    bool taken = !pool->stopping && pool->waiting < pool->idle + pool->config.queue_max;
+    bool room = begun || pool->waiting < pool->idle + pool->config.queue_max;
+    bool taken = !pool->stopping && room;
     if (taken) {
         job->next = NULL;
         *pool->tail = job;
@@ -121,6 +122,16 @@ bool pool_submit(struct pool *pool, struct pool_job *job)
     if (taken)
         pthread_cond_signal(&pool->work); /* without the lock, which the woken thread takes */
     return taken;
+}
+
+bool pool_submit(struct pool *pool, struct pool_job *job)
+{
+    return pool_put(pool, job, false);
+}
+
+bool pool_resubmit(struct pool *pool, struct pool_job *job)
+{
+    return pool_put(pool, job, true);
 }
 
 bool pool_withdraw(struct pool *pool, struct pool_job *job)

@@ -36,6 +36,9 @@ int pool_start(const struct pool_config *config, struct pool **ret_pool,
 /* False if the queue is full or the pool is stopping; the job is then the caller's. */
 bool pool_submit(struct pool *pool, struct pool_job *job) MUST_CHECK;
 
+/* The same for work that was begun and goes on in pieces: a full queue does not refuse it. */
+bool pool_resubmit(struct pool *pool, struct pool_job *job) MUST_CHECK;
+
 /* Takes a waiting job back. False if it does not wait (any more): a thread has it. */
 bool pool_withdraw(struct pool *pool, struct pool_job *job) MUST_CHECK;
 

@@ -49,7 +49,7 @@ void *receive_target(void *context, const char *target, struct MHD_Connection *c
     return request;
 }
 
-static void receive_hold(struct request *request)
+void receive_hold(struct request *request)
 {
     MHD_suspend_connection(request->connection);
     request->suspended = true;
@@ -78,7 +78,9 @@ static void answer_fault(struct request *request, const struct fault *fault)
 /* For a moment when the library takes it. */
 static enum MHD_Result answer_queue(struct request *request)
 {
-    peer_enter(request->peer, PEER_SENDING, deadline_in(request->http->config.stream_seconds));
+    peer_enter(request->peer, PEER_SENDING,
+               request->outflow != NULL ? outflow_deadline(request)
+                                        : deadline_in(request->http->config.stream_seconds));
     return response_queue(request->http, &request->response, request->connection);
 }
 
@@ -314,8 +316,12 @@ void receive_run(struct pool_job *job, void *thread)
     struct request *request = request_of(job);
     struct http *http = request->http;
     struct fault fault = {0};
-    request_ref(request); /* until here is done with it */
     request->thread = thread;
+    if (request->outflow != NULL) {
+        outflow_fill(request);
+        return;
+    }
+    request_ref(request); /* until here is done with it */
     pthread_mutex_lock(&request->peer->lock);
     peer_enter(request->peer, PEER_BUSY, 0);
     pthread_mutex_unlock(&request->peer->lock);
@@ -336,6 +342,10 @@ void receive_refuse(struct pool_job *job)
 {
     struct request *request = request_of(job);
     struct fault fault = {0};
+    if (request->outflow != NULL) {
+        outflow_refuse(request);
+        return;
+    }
     if (atomic_load(&request->http->stopping))
         (void)fault_set(&fault, FAULT_SHUTTING_DOWN, "the server is shutting down");
     else

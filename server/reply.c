@@ -89,6 +89,23 @@ enum answer reply_json(struct request *request, int status, json_t *value)
     return reply_buf(request, status, "application/json", &text);
 }
 
+enum answer reply_flow(struct request *request, int status, const struct reply_flow *from)
+{
+    struct fault fault = {0};
+    if (!status_valid(status) || request->stage != STAGE_WHOLE) {
+        if (from->context_free != NULL)
+            from->context_free(from->context);
+        return reply_internal(request, "no answer to be streamed can be given here");
+    }
+    if (outflow_begin(request, from, &fault) != 0)
+        return reply_fault(request, &fault);
+    request->response.status = status;
+    request->response.flows = request;
+    if (from->type != NULL)
+        (void)response_header(&request->response, "Content-Type", from->type);
+    return reply_give(request);
+}
+
 enum answer reply_bytes(struct request *request, int status, const char *type, struct span bytes)
 {
     AUTO_BUF struct buf copy = BUF(ANSWER_BYTES_MAX);

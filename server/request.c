@@ -59,6 +59,7 @@ void request_unref(struct request *request)
     if (request->caller_destroy != NULL)
         request->caller_destroy(request->caller);
     stream_free(request->stream);
+    outflow_free(request);
     response_clear(&request->response);
     peer_unref(request->peer);
     free(request->headers);
@@ -206,6 +207,11 @@ void *request_caller(const struct request *request)
 void *request_thread(const struct request *request)
 {
     return request->thread;
+}
+
+bool request_draining(const struct request *request)
+{
+    return atomic_load(&request->http->draining);
 }
 
 void *request_context(const struct request *request)

@@ -67,6 +67,9 @@ void *request_thread(const struct request *request);
 /* http_config.context. */
 void *request_context(const struct request *request);
 
+/* True once the server lets nobody new in: what has no end of its own ends now. */
+bool request_draining(const struct request *request);
+
 enum answer request_defer(struct request *request);
 
 /* Adds a header to the answer to come, at most 16. Names are literals and not of framing
@@ -80,6 +83,33 @@ enum answer reply_bytes(struct request *request, int status, const char *type, s
 /* Bytes, taken over from the buffer; a failed buffer answers 500. */
 enum answer reply_buf(struct request *request, int status, const char *type, struct buf *bytes);
 enum answer reply_empty(struct request *request, int status);
+
+/* Gives the next bytes of a streamed answer: appends to `piece`, at most its maximum; it is empty
+ * when given. *ret_last (false when given) set: this was all. Nothing appended and not the last:
+ * there is nothing now, ask again after request_wake(), when the server drains, or in pulse_seconds
+ * at the latest (for a sign of life, without which a client that has gone is not noticed); of a
+ * body of known length that is an error. Runs on a request thread, whose request_thread() it may
+ * use; never twice at once, never on two threads at once. */
+typedef int reply_source(struct request *request, void *context, struct buf *piece, bool *ret_last,
+                         struct fault *fault);
+
+struct reply_flow {
+    const char *type;     /* Content-Type; NULL: none */
+    int64_t length;       /* bytes; -1: not known (chunked), it goes on until its last piece */
+    reply_source *source; /* not asked for HEAD */
+    void *context;
+    void (*context_free)(void *context); /* when the request is done with, from any thread; NULL */
+};
+
+/* An answer that is not whole in memory; `from` is copied, its context taken over. The first piece
+ * is asked for at once: its fault is answered as any other. A fault later, a body that is longer
+ * or shorter than said, a client that is too slow, and the server's stop cut the connection: it is
+ * reset, and no client can take what it has for the whole. Not for a route whose own body is
+ * streamed. */
+enum answer reply_flow(struct request *request, int status, const struct reply_flow *from);
+/* Has the source of a streamed answer asked again, if it had nothing. Whoever calls it keeps the
+ * request alive until context_free is called for it. From any thread. */
+void request_wake(struct request *request);
 /* The problem document (RFC 9457) of a fault: type, title, status, code, detail, request_id;
  * Retry-After on 429 and 503, WWW-Authenticate on 401. The detail of FAULT_INTERNAL is logged,
  * not sent. */

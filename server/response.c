@@ -102,7 +102,9 @@ enum MHD_Result response_queue(struct http *http, struct response *response,
     enum MHD_ResponseMemoryMode mode =
         response->body == NULL ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE;
     void *body = response->body == NULL ? nothing : response->body;
-    struct MHD_Response *made = MHD_create_response_from_buffer(response->body_len, body, mode);
+    struct MHD_Response *made =
+        response->flows != NULL ? outflow_response(response->flows)
+                                : MHD_create_response_from_buffer(response->body_len, body, mode);
     if (made == NULL)
         return MHD_NO;
     response->body = NULL;

@@ -62,7 +62,7 @@ size_t stream_push(struct request *request, const void *data, size_t len)
 }
 
 /* Why there is nothing to wait for; peer locked. */
-static int stream_fault(const struct request *request, struct fault *fault)
+static int stream_fault(const struct request *request, bool late, struct fault *fault)
 {
     const struct stream *stream = request->stream;
     if (stream->overflow)
@@ -72,23 +72,37 @@ static int stream_fault(const struct request *request, struct fault *fault)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "the client went away");
     if (atomic_load(&request->http->stopping))
         return fault_set(fault, FAULT_SHUTTING_DOWN, "the server is shutting down");
-    if (clock_monotonic_ms() >= stream->deadline)
+    if (late)
         return fault_set(fault, FAULT_REQUEST_TIMEOUT, "the body did not arrive in time");
     return 0;
+}
+
+/* When the client's time is over, if nothing comes until then. Only the time for which it was
+ * waited counts: what the handler takes for itself is not the client's. */
+static int64_t stream_deadline(const struct request *request, int64_t now)
+{
+    const struct http_config *config = &request->http->config;
+    const struct stream *stream = request->stream;
+    int64_t patience =
+        (int64_t)config->stall_seconds * 1000 + (int64_t)(stream->total * 1000 / config->rate_min);
+    int64_t slowest = now + patience - stream->waited_ms;
+    return slowest < stream->deadline ? slowest : stream->deadline;
 }
 
 /* Waits for bytes or the end; peer locked. */
 static int stream_wait(struct request *request, struct fault *fault)
 {
     struct stream *stream = request->stream;
-    struct timespec until = {.tv_sec = stream->deadline / 1000,
-                             .tv_nsec = stream->deadline % 1000 * 1000000};
     while (!stream->overflow && stream->used == 0 && !stream->ended) {
-        if (stream_fault(request, fault) != 0)
+        int64_t now = clock_monotonic_ms(), deadline = stream_deadline(request, now);
+        if (stream_fault(request, now >= deadline, fault) != 0)
             return -1;
+        const struct timespec until = {.tv_sec = deadline / 1000,
+                                       .tv_nsec = deadline % 1000 * 1000000};
         (void)pthread_cond_timedwait(&stream->moved, &request->peer->lock, &until);
+        stream->waited_ms += clock_monotonic_ms() - now;
     }
-    return stream->overflow ? stream_fault(request, fault) : 0;
+    return stream->overflow ? stream_fault(request, false, fault) : 0;
 }
 
 int request_read(struct request *request, void *ret_data, size_t len, size_t *ret_len,

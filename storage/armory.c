@@ -139,7 +139,7 @@ int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *arti
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (api_keys_recheck(tx, artifact->ingested_by_key, fault) != 0 ||
-        blobs_complete(tx, tenant, &artifact->blob_id, fault) != 0 ||
+        blobs_complete(tx, tenant, &artifact->blob_id, artifact->size, fault) != 0 ||
         insert_artifact(tx, tenant, artifact, &inserted, fault) != 0)
         return -1;
     if (!inserted) { /* the upload is incomplete again */

@@ -23,7 +23,7 @@ int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32
         "WITH upload AS (UPDATE blob SET touched_at = now() WHERE blob_id = $1"
         " AND tenant_id = $4 AND completed_at IS NULL RETURNING blob_id, tenant_id) "
         "INSERT INTO blob_chunk (blob_id, n, tenant_id, data) SELECT blob_id, $2, "
-        "tenant_id, $3 FROM upload"};
+        "tenant_id, $3 FROM upload, set_config('synchronous_commit', 'off', true)"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_int4(&params, n);
@@ -37,19 +37,23 @@ int blobs_append(struct pg *pg, const char *tenant, const struct uuid *id, int32
     return 0;
 }
 
-int blobs_complete(struct pg *pg, const char *tenant, const struct uuid *id, struct fault *fault)
+int blobs_complete(struct pg *pg, const char *tenant, const struct uuid *id, int64_t size,
+                   struct fault *fault)
 {
     static const struct pg_statement update = {
         "blobs_complete", "UPDATE blob SET completed_at = now()"
-                          " WHERE blob_id = $1 AND tenant_id = $2 AND completed_at IS NULL"};
+                          " WHERE blob_id = $1 AND tenant_id = $2 AND completed_at IS NULL"
+                          " AND $3 = (SELECT coalesce(sum(octet_length(c.data)), 0)"
+                          " FROM blob_chunk c WHERE c.blob_id = $1 AND c.tenant_id = $2)"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);
+    pg_int8(&params, size);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_step(pg, &update, &params, &result, fault) != 0)
         return -1;
     if (pg_affected(result) != 1)
-        return fault_set(fault, FAULT_UNAVAILABLE, "the upload took too long and was swept");
+        return fault_set(fault, FAULT_UNAVAILABLE, "the upload was swept, or is not whole");
     return 0;
 }
 
@@ -83,6 +87,33 @@ int blobs_read(struct pg *pg, const char *tenant, const struct uuid *id, blobs_e
         if (each(context, pg_get_bytes(result, 0, 0), fault) != 0)
             return -1;
     }
+}
+
+int blobs_next(struct pg *pg, const char *tenant, struct blob_cursor *cursor, size_t most,
+               struct buf *piece, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "blobs_next", "SELECT substr(data, $3 + 1, $4), octet_length(data) FROM blob_chunk"
+                      " WHERE blob_id = $1 AND n = $2 AND tenant_id = $5"};
+    struct pg_params params = {0};
+    pg_uuid(&params, &cursor->id);
+    pg_int4(&params, cursor->n);
+    pg_int4(&params, cursor->at);
+    pg_int4(&params, (int32_t)most);
+    pg_text(&params, tenant);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
+        return -1;
+    if (PQntuples(result) == 0)
+        return 0;
+    struct span bytes = pg_get_bytes(result, 0, 0);
+    buf_append(piece, bytes.data, bytes.len);
+    cursor->at += (int32_t)bytes.len;
+    if (cursor->at >= pg_get_int(result, 0, 1)) {
+        cursor->n++;
+        cursor->at = 0;
+    }
+    return 0;
 }
 
 int blobs_sweep(struct pg *pg, int64_t *ret_count, struct fault *fault)

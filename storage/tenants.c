@@ -31,6 +31,23 @@ static void policy_params(struct pg_params *params, const char *tenant,
     pg_int4(params, severity_weight(policy->max_severity));
 }
 
+/* A step of an open transaction, of a tenant that is there. */
+static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+                      struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "tenants_quotas",
+        "UPDATE tenant SET"
+        " input_quota_bytes = CASE WHEN $2 > 0 THEN $2 ELSE input_quota_bytes END,"
+        " artifact_quota_bytes = CASE WHEN $3 > 0 THEN $3 ELSE artifact_quota_bytes END"
+        " WHERE tenant_id = $1"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_int8(&params, policy->input_quota_mib << 20);
+    pg_int8(&params, policy->artifact_quota_mib << 20);
+    return pg_step(tx, &update, &params, NULL, fault);
+}
+
 int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
                    const struct event *event, struct fault *fault)
 {
@@ -44,7 +61,8 @@ int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy
     policy_params(&params, tenant, policy);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (pg_step(tx, &insert, &params, NULL, fault) != 0)
+    if (pg_step(tx, &insert, &params, NULL, fault) != 0 ||
+        set_quotas(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }
@@ -70,6 +88,8 @@ int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy
         return -1;
     if (pg_affected(result) != 1)
         return fault_set(fault, FAULT_NOT_FOUND, "no such tenant");
+    if (set_quotas(tx, tenant, policy, fault) != 0)
+        return -1;
     return events_commit(tx, &event, 1, fault);
 }
 

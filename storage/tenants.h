@@ -16,6 +16,8 @@ struct tenant_policy {
     enum tenant_wish require_sbom, require_report; /* before approvals count */
     enum tenant_wish limit_severity; /* ON: no finding of a report worse than max_severity */
     enum severity max_severity;      /* if ON; not SEVERITY_UNKNOWN */
+    /* What its inputs and its artifacts may amount to; 0: as it is, or the default. */
+    int64_t input_quota_mib, artifact_quota_mib;
 };
 
 /* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role, as

@@ -271,11 +271,12 @@ struct digest scene_input(struct scene *scene, const char *tenant, const char *b
 {
     struct fault fault;
     bool created;
+    struct input stored;
     const struct input input = {.sha256 = digest_of(bytes, strlen(bytes)),
                                 .blob_id = scene_upload(scene, tenant, bytes),
                                 .size = (int64_t)strlen(bytes),
                                 .expires_ms = expires_ms};
-    assert_ok(inputs_add(scene->api, tenant, &input, "soar", &created, &fault));
+    assert_ok(inputs_add(scene->api, tenant, &input, "soar", &created, &stored, &fault));
     assert_true(created);
     return input.sha256;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Goal: uploads come back byte for byte, belong to one tenant, and go if nobody completes them;
- * inputs are found while they live. */
-#include "base/clock.h"
+/* Goal: uploads come back byte for byte, belong to one tenant, and go if nobody completes them. */
 #include "storage/blobs.h"
 #include "storage/inputs.h"
 #include "tests/pg/scene.h"
@@ -59,6 +57,41 @@ static void chunks_come_back_in_order(void **state)
     assert_fault(blobs_read(scene->api, scene->tenant, &id, gather, &small, &fault),
                  FAULT_TOO_LARGE, "enough");
     assert_int_equal(small.len, BLOB_CHUNK_MAX);
+}
+
+/* By cursor, in pieces that fit no chunk. */
+static void pieces_come_back_in_order(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct uuid id;
+    uint8_t data[10000];
+    random_bytes(data, sizeof data);
+    static const size_t sizes[] = {4000, 1, 5999}, mosts[] = {1, 999, 4000, 65536};
+    assert_ok(blobs_begin(scene->api, scene->tenant, &id, &fault));
+    size_t len = 0;
+    for (int32_t n = 0; n < (int32_t)ARRAY_LEN(sizes); n++) {
+        assert_ok(
+            blobs_append(scene->api, scene->tenant, &id, n, span_of(data + len, sizes[n]), &fault));
+        len += sizes[n];
+    }
+    for (size_t i = 0; i < ARRAY_LEN(mosts); i++) {
+        struct blob_cursor cursor = {.id = id};
+        AUTO_BUF struct buf all = BUF(sizeof data);
+        size_t before;
+        do {
+            before = all.len;
+            assert_ok(blobs_next(scene->api, scene->tenant, &cursor, mosts[i], &all, &fault));
+            assert_in_range(all.len - before, 0, mosts[i]);
+        } while (all.len > before && (mosts[i] > 1 || all.len < 20));
+        assert_false(buf_failed(&all));
+        assert_memory_equal(all.data, data, all.len);
+        assert_true(mosts[i] == 1 || all.len == sizeof data);
+    }
+    struct blob_cursor cursor = {.id = id};
+    AUTO_BUF struct buf none = BUF(10);
+    assert_ok(blobs_next(scene->api, scene->other, &cursor, 10, &none, &fault)); /* theirs */
+    assert_int_equal(none.len, 0);
 }
 
 static void a_chunk_has_its_bounds(void **state)
@@ -165,67 +198,6 @@ static void a_sweep_takes_a_hundred_and_waits_for_nobody(void **state)
     assert_int_equal(count, 1);
 }
 
-static void inputs_are_found_while_they_live(void **state)
-{
-    struct scene *scene = *state;
-    struct fault fault;
-    int64_t now = clock_wall_ms();
-    struct digest ever = scene_input(scene, scene->tenant, "ever", INT64_MIN);
-    struct digest later = scene_input(scene, scene->tenant, "later", now + 3600000);
-    struct digest past = scene_input(scene, scene->tenant, "past", now - 1);
-    struct digest empty = scene_input(scene, scene->tenant, "", INT64_MIN);
-    struct input input;
-    struct pg *const readers[] = {scene->api, scene->worker};
-    for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
-        assert_ok(inputs_find(readers[i], scene->tenant, &ever, &input, &fault));
-        assert_true(digest_equal(&input.sha256, &ever));
-        assert_int_equal(input.size, 4);
-        assert_true(input.expires_ms == INT64_MIN);
-        assert_ok(inputs_find(readers[i], scene->tenant, &later, &input, &fault));
-        assert_true(input.expires_ms == now + 3600000);
-        assert_ok(inputs_find(readers[i], scene->tenant, &empty, &input, &fault));
-        assert_int_equal(input.size, 0);
-        assert_int_equal(read_len(readers[i], scene->tenant, &input.blob_id), 0);
-        assert_fault(inputs_find(readers[i], scene->tenant, &past, &input, &fault), FAULT_NOT_FOUND,
-                     "input");
-        assert_fault(inputs_find(readers[i], scene->other, &ever, &input, &fault), FAULT_NOT_FOUND,
-                     "input");
-    }
-}
-
-static void an_incomplete_upload_is_no_input(void **state)
-{
-    struct scene *scene = *state;
-    struct fault fault;
-    bool created = true;
-    struct input input = {.sha256 = digest_of("bytes", 5),
-                          .blob_id = scene_upload(scene, scene->tenant, "bytes"),
-                          .size = 5,
-                          .expires_ms = INT64_MIN};
-    struct input found;
-    assert_fault(inputs_find(scene->api, scene->tenant, &input.sha256, &found, &fault),
-                 FAULT_NOT_FOUND, "input");
-    /* Attack: another tenant claims the upload; and one that was swept. */
-    assert_fault(inputs_add(scene->api, scene->other, &input, "eve", &created, &fault),
-                 FAULT_UNAVAILABLE, "swept");
-    struct input gone = input;
-    gone.blob_id = uuid_v7();
-    assert_fault(inputs_add(scene->api, scene->tenant, &gone, "eve", &created, &fault),
-                 FAULT_UNAVAILABLE, "swept");
-    assert_true(created);
-    assert_ok(inputs_add(scene->api, scene->tenant, &input, "soar", &created, &fault));
-    assert_true(created);
-    /* Again: it existed, and the new upload is the caller's to remove. */
-    struct input again = input;
-    again.blob_id = scene_upload(scene, scene->tenant, "bytes");
-    assert_ok(inputs_add(scene->api, scene->tenant, &again, "soar", &created, &fault));
-    assert_false(created);
-    assert_ok(blobs_remove(scene->api, scene->tenant, &again.blob_id, &fault));
-    assert_int_equal(rows(scene, "blob", &again.blob_id), 0);
-    assert_ok(inputs_find(scene->api, scene->tenant, &input.sha256, &found, &fault));
-    assert_true(uuid_equal(&found.blob_id, &input.blob_id));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,8 +207,7 @@ int main(void)
         SCENE_TEST(what_is_complete_stays_as_it_is),
         SCENE_TEST(what_nobody_touches_is_swept),
         SCENE_TEST(a_sweep_takes_a_hundred_and_waits_for_nobody),
-        SCENE_TEST(inputs_are_found_while_they_live),
-        SCENE_TEST(an_incomplete_upload_is_no_input),
+        SCENE_TEST(pieces_come_back_in_order),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

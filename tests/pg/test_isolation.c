@@ -303,6 +303,7 @@ static void writes_ask_for_their_tenant(void **state)
     struct pg *pg = scene->super;
     const char *other = scene->other;
     bool created;
+    struct input stored;
     struct scene_order order = fill(scene, scene->tenant);
     struct uuid upload = scene_upload(scene, scene->tenant, "bytes");
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_REVOKED, other, "x", NULL);
@@ -313,7 +314,10 @@ static void writes_ask_for_their_tenant(void **state)
     assert_ok(blobs_remove(pg, other, &upload, &fault));
     const struct input input = {
         .sha256 = digest_of("bytes", 5), .blob_id = upload, .size = 5, .expires_ms = INT64_MIN};
-    assert_fault(inputs_add(pg, other, &input, "eve", &created, &fault), FAULT_UNAVAILABLE, "");
+    assert_fault(inputs_add(pg, other, &input, "eve", &created, &stored, &fault), FAULT_UNAVAILABLE,
+                 "");
+    const struct digest theirs = digest_of("input", 5);
+    assert_fault(inputs_renew(pg, other, &theirs, INT64_MIN, &stored, &fault), FAULT_NOT_FOUND, "");
     assert_ok(armory_inspected(pg, other, &order.tool_sha256, "eve", &fault));
     const char *approver = scene_api_key(scene, scene->tenant, "dora", ROLE_APPROVER);
     const struct approval approval = {.principal = "dora",

@@ -33,7 +33,8 @@ def test_every_operation_succeeds_and_answers_as_it_says(world):
     size = int(viewer.get("/v1/ledger/checkpoint").expect(200).text.splitlines()[1])
     assert size < 256, "a partial bundle was meant"
     calls = [(viewer, "GET", "/v1/executions"), (viewer, "GET", "/v1/armory/artifacts"), (viewer, "GET", "/v1/whoami"),
-             (viewer, "GET", f"/v1/armory/artifacts/{digest[7:]}"), (viewer, "GET", f"/v1/ledger/tile/entries/000.p/{size}"),
+             (viewer, "GET", f"/v1/armory/artifacts/{digest[7:]}"),
+             (viewer, "GET", f"/v1/armory/artifacts/{digest}/content"), (viewer, "GET", f"/v1/ledger/tile/entries/000.p/{size}"),
              (submitter, "HEAD", f"/v1/inputs/{data}"), (admin, "GET", "/v1/keys"), (admin, "GET", "/v1/api-keys"),
              (admin, "GET", "/v1/workers"), (auditor, "GET", "/v1/events"), (auditor, "GET", f"/v1/events/{execution['event_id']}"),
              (auditor, "GET", "/v1/ledger/export"), (world.stranger, "GET", "/livez"), (world.stranger, "GET", "/version"),

@@ -199,6 +199,41 @@ static void a_full_disk_loses_nothing(void **state)
     assert_int_equal(entries_of(folder), 1);
 }
 
+static void a_draft_is_whole_or_nothing(void **state)
+{
+    (void)state;
+    struct fault fault;
+    AUTO_BUF struct buf buf = BUF(100);
+    const char *path = below("kept");
+    assert_int_equal(file_replace(path, "old", 3, 0600, &fault), 0);
+    struct file_draft draft;
+    assert_int_equal(file_draft_open(path, &draft, &fault), 0);
+    assert_int_equal(file_draft_write(&draft, "ne", 2, &fault), 0);
+    file_draft_drop(&draft); /* given up: nothing beside it, nothing of it */
+    assert_int_equal(file_read(path, &buf, &fault), 0);
+    assert_string_equal(buf_text(&buf), "old");
+    assert_int_equal(file_draft_open(path, &draft, &fault), 0);
+    assert_int_equal(file_draft_write(&draft, "ne", 2, &fault), 0);
+    assert_int_equal(file_draft_write(&draft, "w!", 2, &fault), 0);
+    assert_int_equal(file_draft_settle(&draft, path, 0640, &fault), 0);
+    file_draft_drop(&draft);
+    file_draft_drop(&draft);
+    buf_reset(&buf);
+    assert_int_equal(file_read(path, &buf, &fault), 0);
+    assert_string_equal(buf_text(&buf), "new!");
+    struct stat stat_of;
+    assert_int_equal(stat(path, &stat_of), 0);
+    assert_int_equal(stat_of.st_mode & 07777, 0640);
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    int count = 0;
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(entries);
+    assert_int_equal(count, 1);
+    assert_int_equal(file_draft_open(below("no/such"), &draft, &fault), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +245,7 @@ int main(void)
         TEST_IN_FOLDER(replacing_is_a_rename),
         TEST_IN_FOLDER(a_failed_replacement_leaves_what_was_there),
         TEST_IN_FOLDER(a_full_disk_loses_nothing),
+        TEST_IN_FOLDER(a_draft_is_whole_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

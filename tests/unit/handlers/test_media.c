@@ -55,7 +55,13 @@ static enum answer answer_page(struct request *request)
     return reply_page(request, json_pack("[i, i]", 1, 2), request_query(request, "next", 0));
 }
 
+static enum answer answer_etag(struct request *request)
+{
+    return reply_empty(request, media_has_etag(request, "\"a,b\"") ? 304 : 204);
+}
+
 static const struct route routes[] = {
+    {.method = HTTP_GET, .path = "/etag", .handle = answer_etag},
     {.method = HTTP_GET, .path = "/readings", .handle = answer_readings},
     {.method = HTTP_POST,
      .path = "/body",
@@ -311,6 +317,35 @@ static void the_next_page_asks_the_same(void **state)
     }
 }
 
+static void entity_tags_are_compared_weakly(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        int status;
+    } cases[] = {
+        {"", 204},
+        {"If-None-Match: \"a,b\"\r\n", 304},
+        {"If-None-Match: W/\"a,b\"\r\n", 304},
+        {"If-None-Match: \"x\", \"a\" ,\t\"a,b\"\r\n", 304},
+        {"If-None-Match: *\r\n", 304},
+        {"If-None-Match: \"*\"\r\n", 204},
+        {"If-None-Match: a,b\r\n", 204},
+        {"If-None-Match: \"a\", \"b\"\r\n", 204},
+        {"If-None-Match: \"A,B\"\r\n", 204},
+        {"If-None-Match: \"x\\\"a,b\"\r\n", 204}, /* a tag has no escapes */
+        {"If-None-Match: \"a,b\r\n", 204},
+        {"If-None-Match: W/\r\n", 204},
+        {"If-None-Match: ,,\r\n", 204},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct reply *reply = get("/etag", cases[i].header);
+        if (reply->status != cases[i].status)
+            fail_msg("%s: %d", cases[i].header, reply->status);
+        reply_free(reply);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +357,7 @@ int main(void)
         cmocka_unit_test(times_in_queries),
         cmocka_unit_test(a_page_says_where_the_next_begins),
         cmocka_unit_test(the_next_page_asks_the_same),
+        cmocka_unit_test(entity_tags_are_compared_weakly),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

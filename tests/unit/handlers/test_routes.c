@@ -26,6 +26,7 @@ static const struct {
     {HTTP_POST, "/v1/armory/artifacts", ROLE_PUBLISHER, ROUTE_BODY_STREAMED},
     {HTTP_GET, "/v1/armory/artifacts", ACCESS_ANY_ROLE, ROUTE_BODY_NONE},
     {HTTP_GET, "/v1/armory/artifacts/{sha256}", ACCESS_ANY_ROLE, ROUTE_BODY_NONE},
+    {HTTP_GET, "/v1/armory/artifacts/{sha256}/content", ACCESS_ANY_ROLE, ROUTE_BODY_NONE},
     {HTTP_POST, "/v1/armory/artifacts/{sha256}/approvals", ROLE_APPROVER, ROUTE_BODY_BUFFERED},
     {HTTP_PUT, "/v1/armory/artifacts/{sha256}/sbom", ROLE_PUBLISHER, ROUTE_BODY_STREAMED},
     {HTTP_GET, "/v1/armory/artifacts/{sha256}/sbom", ACCESS_ANY_ROLE, ROUTE_BODY_NONE},

@@ -532,6 +532,43 @@ static void test_deadline_of_a_stream(void **state)
     http_stop(hasty);
 }
 
+/* Attack: a client that sends a byte now and then would hold a thread until the stream's own time
+ * is over. */
+static void test_slow_upload_is_given_up(void **state)
+{
+    (void)state;
+    struct http_config config = stream_config();
+    config.stall_seconds = 1;
+    config.rate_min = 1000;
+    struct http *hasty = test_start(&config);
+    struct client *client = client_open(http_port(hasty));
+    struct pollfd answered = {.fd = client->fd, .events = POLLIN};
+    int64_t begin = now_ms();
+    put(client, "/upload", 1000000);
+    do {
+        client_send(client, "a"); /* 5 bytes a second */
+    } while (poll(&answered, 1, 200) == 0);
+    struct reply *reply = client_reply(client);
+    expect_problem(reply, FAULT_REQUEST_TIMEOUT);
+    assert_true(now_ms() - begin >= 900);
+    assert_int_equal(read_code, FAULT_REQUEST_TIMEOUT);
+    reply_free(reply);
+    client_close(client);
+
+    /* What the handler takes for itself is not the client's time. */
+    client = client_open(http_port(hasty));
+    put(client, "/gated", 3);
+    client_send(client, "abc");
+    wait_for(&entered);
+    (void)poll(NULL, 0, 1500);
+    sem_post(&go);
+    reply = client_reply(client);
+    assert_int_equal(reply->status, 201);
+    reply_free(reply);
+    client_close(client);
+    http_stop(hasty);
+}
+
 static void test_stop_with_stalled_streams(void **state)
 {
     (void)state;
@@ -577,6 +614,7 @@ int main(void)
         WITH_SERVER(test_client_vanishes_in_suspension),
         WITH_SERVER(test_one_thread_an_upload),
         WITH_SERVER(test_deadline_of_a_stream),
+        WITH_SERVER(test_slow_upload_is_given_up),
         WITH_SERVER(test_stop_with_stalled_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
