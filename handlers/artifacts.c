@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /v1/armory/artifacts: ingest, look, approve. */
 #include "base/clock.h"
+#include "handlers/artifact_json.h"
 #include "handlers/execution_json.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
@@ -32,18 +33,22 @@ static json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
 {
     json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
                                     artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
-    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i}", "sha256",
-                     json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
-                     artifact_kind_name(artifact->kind), "name", artifact->name, "version",
-                     artifact->version, "descriptor", descriptor, "descriptor_sha256",
-                     json_digest(&artifact->descriptor_sha256), "state", shown_state(artifact),
-                     "reason", json_text_or_null(artifact->reason), "ingested_by",
-                     artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
-                     "approvals", approvals, "quorum", artifact->quorum);
+    json_t *object = json_pack(
+        "{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i}", "sha256",
+        json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
+        artifact_kind_name(artifact->kind), "name", artifact->name, "version", artifact->version,
+        "descriptor", descriptor, "descriptor_sha256", json_digest(&artifact->descriptor_sha256),
+        "state", shown_state(artifact), "reason", json_text_or_null(artifact->reason),
+        "ingested_by", artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
+        "approvals", approvals, "quorum", artifact->quorum);
+    if (object != NULL) {
+        (void)json_object_set_new(object, "revoked_by", json_text_or_null(artifact->revoked_by));
+        (void)json_object_set_new(object, "revoked_at", json_time(artifact->revoked_ms));
+    }
+    return object;
 }
 
-/* The artifact with its approvals. */
-static enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
+enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
 {
     struct fault fault;
     AUTO_ARTIFACT struct artifact artifact = {0};

@@ -2,7 +2,6 @@
 /* Goal: when a revocation has returned nothing is accepted or started with what it took back, also
  * if both were on their way at once. */
 #include "base/clock.h"
-#include "storage/events.h"
 #include "storage/keys.h"
 #include "storage/locks.h"
 #include "tests/pg/scene.h"
@@ -25,23 +24,27 @@ struct side {
     struct fault fault;
 };
 
-/* An artifact's revocation as an api does it; storage/ has none yet. */
-static int revoke_artifact(struct pg *pg, const struct scene_order *order,
-                           const struct event *event, struct fault *fault)
+static int say(void *context, const struct cancels_count *count, struct event **ret_event,
+               struct fault *fault)
 {
-    static const struct pg_statement update = {
-        "test_revoke_artifact", "UPDATE artifact SET state = 'revoked', revoked_at = now(),"
-                                " revoked_by = 'admin' WHERE tenant_id = $1 AND sha256 = $2"};
-    const char *tenants[] = {order->tenant, NULL};
-    struct pg_params params = {0};
-    pg_text(&params, order->tenant);
-    pg_digest(&params, &order->tool_sha256);
-    AUTO_PG_TX struct pg *tx = pg;
-    pg_begin(tx, tenants);
-    if (lock_exclude(tx, lock_of_artifact(order->tenant, &order->tool_sha256), fault) != 0 ||
-        pg_step(tx, &update, &params, NULL, fault) != 0)
-        return -1;
-    return events_commit(tx, &event, 1, fault);
+    (void)count;
+    (void)fault;
+    *ret_event = scene_event(EVENT_ARTIFACT_REVOKED, context, "revoked", NULL);
+    return 0;
+}
+
+static int revoke_artifact(struct pg *pg, const char *tenant, const struct digest *sha256,
+                           const char *asked_by_key, bool cancel_running, struct fault *fault)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s", tenant);
+    const struct artifact_revocation order = {.principal = "admin",
+                                              .api_key_id = asked_by_key,
+                                              .reason = "a hole",
+                                              .cancel_running = cancel_running,
+                                              .say = say,
+                                              .context = name};
+    return armory_revoke(pg, tenant, sha256, &order, fault);
 }
 
 static void *revoke_main(void *context)
@@ -53,11 +56,12 @@ static void *revoke_main(void *context)
     AUTO_EVENT struct event *event = scene_event(types[side->what], tenant, "revoked", NULL);
     if (side->what == API_KEY)
         side->status =
-            api_keys_revoke(side->pg, tenant, side->order->api_key_id, event, &side->fault);
+            api_keys_revoke(side->pg, tenant, side->order->api_key_id, NULL, event, &side->fault);
     else if (side->what == KEY)
-        side->status = keys_revoke(side->pg, tenant, side->order->kid, event, &side->fault);
+        side->status = keys_revoke(side->pg, tenant, side->order->kid, NULL, event, &side->fault);
     else
-        side->status = revoke_artifact(side->pg, side->order, event, &side->fault);
+        side->status =
+            revoke_artifact(side->pg, tenant, &side->order->tool_sha256, NULL, false, &side->fault);
     return NULL;
 }
 
@@ -212,7 +216,7 @@ static void a_revoked_caller_does_nothing_more(void **state)
     scene_inspected(scene, tenant, &tool);
     AUTO_EVENT struct event *revoked = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_ADDED, tenant, "by eve", NULL);
-    assert_ok(api_keys_revoke(scene->api, tenant, id, revoked, &fault));
+    assert_ok(api_keys_revoke(scene->api, tenant, id, NULL, revoked, &fault));
     struct api_key api_key = {.id = "abababababababab",
                               .principal = "mallory",
                               .roles = ROLE_ADMIN,
