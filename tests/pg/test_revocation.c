@@ -17,35 +17,13 @@ struct side {
     struct scene *scene;
     const struct scene_order *order;
     enum what what;
+    const char *asked_by_key;
     struct pg *pg;
     pthread_t thread;
     struct claim claim;
     int status;
     struct fault fault;
 };
-
-static int say(void *context, const struct cancels_count *count, struct event **ret_event,
-               struct fault *fault)
-{
-    (void)count;
-    (void)fault;
-    *ret_event = scene_event(EVENT_ARTIFACT_REVOKED, context, "revoked", NULL);
-    return 0;
-}
-
-static int revoke_artifact(struct pg *pg, const char *tenant, const struct digest *sha256,
-                           const char *asked_by_key, bool cancel_running, struct fault *fault)
-{
-    char name[64];
-    (void)snprintf(name, sizeof name, "%s", tenant);
-    const struct artifact_revocation order = {.principal = "admin",
-                                              .api_key_id = asked_by_key,
-                                              .reason = "a hole",
-                                              .cancel_running = cancel_running,
-                                              .say = say,
-                                              .context = name};
-    return armory_revoke(pg, tenant, sha256, &order, fault);
-}
 
 static void *revoke_main(void *context)
 {
@@ -55,13 +33,13 @@ static void *revoke_main(void *context)
                                             EVENT_ARTIFACT_REVOKED};
     AUTO_EVENT struct event *event = scene_event(types[side->what], tenant, "revoked", NULL);
     if (side->what == API_KEY)
-        side->status =
-            api_keys_revoke(side->pg, tenant, side->order->api_key_id, NULL, event, &side->fault);
+        side->status = api_keys_revoke(side->pg, tenant, side->order->api_key_id,
+                                       side->asked_by_key, event, &side->fault);
     else if (side->what == KEY)
         side->status = keys_revoke(side->pg, tenant, side->order->kid, NULL, event, &side->fault);
     else
         side->status =
-            revoke_artifact(side->pg, tenant, &side->order->tool_sha256, NULL, false, &side->fault);
+            scene_revoke(side->pg, tenant, &side->order->tool_sha256, NULL, false, &side->fault);
     return NULL;
 }
 
@@ -151,7 +129,7 @@ static void race(struct scene *scene, enum what what, bool start, bool revoke_fi
         scene_number(scene,
                      "SELECT count(*) FROM event e JOIN event_pending p USING (event_id), event r "
                      "JOIN event_pending q ON q.event_id = r.event_id WHERE e.tenant_id = '%s' AND "
-                     "r.tenant_id = e.tenant_id AND r.subject = 'revoked' AND e.type = "
+                     "r.tenant_id = e.tenant_id AND r.type LIKE '%%.revoked.v1' AND e.type = "
                      "'io.sallyport.execution.%s.v1' AND p.seq > q.seq",
                      scene->tenant, start ? "started" : "accepted"),
         0);
@@ -258,6 +236,54 @@ static void a_revoked_caller_does_nothing_more(void **state)
                      0);
 }
 
+/* And revokes nothing either. But its own key it may: that is its last word. */
+static void a_revoked_caller_revokes_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    const char *tenant = scene->tenant;
+    struct scene_order order = scene_order(scene, tenant);
+    const char *id = scene_api_key(scene, tenant, "eve", ROLE_ADMIN);
+    AUTO_EVENT struct event *event = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
+    AUTO_EVENT struct event *late = scene_event(EVENT_APIKEY_REVOKED, tenant, "late", NULL);
+    assert_ok(api_keys_revoke(scene->api, tenant, id, id, event, &fault));
+    assert_fault(api_keys_revoke(scene->api, tenant, order.api_key_id, id, late, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    assert_fault(keys_revoke(scene->api, tenant, order.kid, id, late, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    assert_fault(scene_revoke(scene->api, tenant, &order.tool_sha256, id, true, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    scene_queue(scene, &order, "job", 1);
+}
+
+/* Two admins at once, each with the other's key in hand: the locks have one order, so one wins. */
+static void who_revoke_each_other(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_order orders[2];
+    struct side sides[2];
+    for (int i = 0; i < 2; i++)
+        orders[i] = (struct scene_order){
+            .tenant = scene->tenant,
+            .api_key_id = scene_api_key(scene, scene->tenant, i == 0 ? "ann" : "ben", ROLE_ADMIN)};
+    scene_sql(scene, "BEGIN");
+    scene_sql(scene, "LOCK TABLE event IN EXCLUSIVE MODE");
+    for (int i = 0; i < 2; i++) {
+        sides[i] = (struct side){.scene = scene,
+                                 .order = &orders[i],
+                                 .what = API_KEY,
+                                 .asked_by_key = orders[1 - i].api_key_id};
+        side_begin(&sides[i], revoke_main);
+        await_waiting(scene, i == 0 ? "relation" : "advisory");
+    }
+    scene_sql(scene, "COMMIT");
+    side_end(&sides[0]);
+    side_end(&sides[1]);
+    fixture_assert_ok(sides[0].status, &sides[0].fault, __FILE__, __LINE__);
+    fixture_assert_fault(sides[1].status, FAULT_NOT_AUTHENTICATED, "", &sides[1].fault, __FILE__,
+                         __LINE__);
+}
+
 /* Attack: a taken-over api takes a revocation back. */
 static void a_revocation_is_final(void **state)
 {
@@ -298,6 +324,8 @@ int main(void)
         SCENE_TEST(not_started_behind_a_revocation),
         SCENE_TEST(deciders_do_not_wait_for_each_other),
         SCENE_TEST(a_revoked_caller_does_nothing_more),
+        SCENE_TEST(a_revoked_caller_revokes_nothing),
+        SCENE_TEST(who_revoke_each_other),
         SCENE_TEST(a_revocation_is_final),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
