@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The Armory: push, approve, look. What is approved is shown, and checked to be what its digest
- * covers. */
+/* The Armory: push, approve, revoke, look. What is approved is shown, and checked to be what its
+ * digest covers. */
 #include "cli/armory.h"
 
 #include "base/clock.h"
@@ -68,6 +68,8 @@ int armory_print(struct client *client, const json_t *artifact, struct fault *fa
         {"sbom says", "documents.sbom.summary", COLUMN_TEXT},
         {"report", "documents.report.sha256", COLUMN_TEXT},
         {"report says", "documents.report.summary", COLUMN_TEXT},
+        {"revoked_by", "revoked_by", COLUMN_TEXT},
+        {"revoked_at", "revoked_at", COLUMN_TEXT},
     };
     const json_t *approvals = json_object_get(artifact, "approvals");
     if (output_record(&client->output, columns, ARRAY_LEN(columns), artifact, fault) != 0)
@@ -274,6 +276,25 @@ int armory_approve(struct client *client, const struct args *args, struct fault 
     if (client_json(client, buf_text(&path), body, &approved, fault) != 0)
         return -1;
     return armory_print(client, approved, fault);
+}
+
+int armory_revoke(struct client *client, const struct args *args, struct fault *fault)
+{
+    struct digest digest;
+    const char *reason;
+    AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
+    AUTO_JSON json_t *body = NULL, *revoked = NULL;
+    if (client_digest(args->operands[0], &digest, fault) != 0 ||
+        args_need(args, "reason", &reason, fault) != 0)
+        return -1;
+    body = json_pack("{s:s, s:b}", "reason", reason, "cancel_running",
+                     (int)args_flag(args, "cancel-running"));
+    if (body == NULL)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--reason: expected UTF-8 text");
+    armory_path(&digest, "/revocation", &path);
+    if (client_json(client, buf_text(&path), body, &revoked, fault) != 0)
+        return -1;
+    return armory_print(client, revoked, fault);
 }
 
 int armory_show(struct client *client, const struct args *args, struct fault *fault)

@@ -134,6 +134,11 @@ static const struct option attach_options[] = {
     {.name = "report", .value = "FILE", .help = "SARIF, or JSON of Grype or Trivy"},
 };
 
+static const struct option revoke_options[] = {
+    {.name = "reason", .value = "TEXT", .help = "why"},
+    {.name = "cancel-running", .help = "end what runs, too"},
+};
+
 static const struct option page_options[] = {
     {.name = "limit", .value = "N", .help = "at most so many (1000)"},
     {.name = "after", .value = "CURSOR", .help = "go on behind an earlier page"},
@@ -178,6 +183,7 @@ static const struct command commands[] = {
     {"exec list", "", 0, 0, "executions, newest first", OPTIONS(exec_list_options), exec_list},
     {"exec logs", "ID", 1, 1, "what the tool wrote", OPTIONS(logs_options), exec_logs},
     {"exec wait", "ID", 1, 1, "wait for the end", OPTIONS(wait_options), exec_wait},
+    {"exec cancel", "ID", 1, 1, "ask for the end of an execution", NO_OPTIONS, exec_cancel},
 
     {"armory pack", "PROGRAM", 1, 1, "a program of this machine and all it loads, as a rootfs",
      OPTIONS(pack_options), armory_pack},
@@ -185,6 +191,8 @@ static const struct command commands[] = {
      OPTIONS(push_options), armory_push},
     {"armory approve", "DIGEST", 1, 1, "approve an artifact as its descriptor says",
      OPTIONS(approve_options), armory_approve},
+    {"armory revoke", "DIGEST", 1, 1, "end an artifact for ever, and what waits for it",
+     OPTIONS(revoke_options), armory_revoke},
     {"armory list", "", 0, 0, "all artifacts", OPTIONS(page_options), armory_list},
     {"armory pull", "DIGEST", 1, 1, "an artifact's bytes, checked against its digest",
      OPTIONS(pull_options), armory_pull},

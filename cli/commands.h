@@ -44,6 +44,8 @@ command_run exec_get;
 command_run exec_list;
 command_run exec_logs;
 command_run exec_wait;
+/* Asks for an end. */
+command_run exec_cancel;
 
 /* A program of this machine with all it loads, as a rootfs archive. */
 command_run armory_pack;
@@ -51,6 +53,8 @@ command_run armory_pack;
 command_run armory_push;
 /* Approves what the descriptor says, after checking that its digest covers it. */
 command_run armory_approve;
+/* Ends the tool for ever, and what waits for it. */
+command_run armory_revoke;
 command_run armory_list;
 /* An artifact's bytes, checked against its digest. */
 command_run armory_pull;

@@ -183,6 +183,20 @@ int exec_get(struct client *client, const struct args *args, struct fault *fault
     return output_record(&client->output, NULL, 0, execution, fault);
 }
 
+int exec_cancel(struct client *client, const struct args *args, struct fault *fault)
+{
+    AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
+    AUTO_HTTP_ANSWER struct http_answer answer = {0};
+    AUTO_JSON json_t *execution = NULL;
+    if (execution_path(args->operands[0], "/cancel", &path, fault) != 0)
+        return -1;
+    struct http_request request = {.method = "POST", .path = buf_text(&path)};
+    if (client_call(client, &request, &answer, fault) != 0 ||
+        client_parse(&answer, &execution, fault) != 0)
+        return -1;
+    return output_record(&client->output, NULL, 0, execution, fault);
+}
+
 int exec_list(struct client *client, const struct args *args, struct fault *fault)
 {
     static const char *const filters[][2] = {

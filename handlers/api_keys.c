@@ -171,7 +171,8 @@ enum answer handle_api_key_revoke(struct request *request)
     }
     (void)snprintf(key.id, sizeof key.id, "%s", text);
     if (build_event(request, EVENT_APIKEY_REVOKED, &key, &event, &fault) != 0 ||
-        api_keys_revoke(pg_of(request), caller_of(request)->tenant_id, key.id, event, &fault) != 0)
+        api_keys_revoke(pg_of(request), caller_of(request)->tenant_id, key.id,
+                        caller_of(request)->api_key_id, event, &fault) != 0)
         return reply_fault(request, &fault);
     ttl_cache_put(gateway_of(request)->callers, key.id, NULL);
     return reply_empty(request, 204);

@@ -32,7 +32,7 @@ json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
     json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
                                     artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
     return json_pack(
-        "{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i, s:i, s:o,"
+        "{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o,"
         " s:{s:n, s:n}}",
         "sha256", json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
         artifact_kind_name(artifact->kind), "name", artifact->name, "version", artifact->version,
@@ -40,7 +40,9 @@ json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
         "state", shown_state(artifact), "reason", json_text_or_null(artifact->reason),
         "ingested_by", artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
         "approvals", approvals, "quorum", artifact->quorum, "round", artifact->round, "lacks",
-        json_text_or_null(artifact_lack_name(artifact->lacks)), "documents", "sbom", "report");
+        json_text_or_null(artifact_lack_name(artifact->lacks)), "revoked_by",
+        json_text_or_null(artifact->revoked_by), "revoked_at", json_time(artifact->revoked_ms),
+        "documents", "sbom", "report");
 }
 
 static const char *sha256_of(const json_t *artifact)

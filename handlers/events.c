@@ -56,14 +56,10 @@ static int add_execution(struct request *request, const char *text, const char *
     if (executions_events(pg_of(request), tenant, &id, &events, fault) != 0)
         return -1;
     for (size_t i = 0; i < events.count; i++) {
-        bool last = i == events.count - 1 && events.ended;
-        enum event_type this_type = i == 0 ? EVENT_EXECUTION_ACCEPTED
-                                    : last ? EVENT_EXECUTION_FINISHED
-                                           : EVENT_EXECUTION_STARTED;
         AUTO_BUF struct buf body = BUF(EVENT_MAX);
-        if (type != NULL && strcmp(type, event_type_name(this_type)) != 0)
+        if (type != NULL && strcmp(type, event_type_name(events.items[i].type)) != 0)
             continue;
-        if (events_get(pg_of(request), tenant, &events.ids[i], &body, fault) != 0 ||
+        if (events_get(pg_of(request), tenant, &events.items[i].id, &body, fault) != 0 ||
             page_add(page, buf_span(&body), fault) != 0)
             return -1;
     }

@@ -11,6 +11,7 @@ enum answer handle_execution_list(struct request *request); /* history, newest f
 enum answer handle_execution_manifest(struct request *request); /* the exact JWS */
 enum answer handle_execution_stdout(struct request *request);   /* the stored bytes */
 enum answer handle_execution_stderr(struct request *request);
+enum answer handle_execution_cancel(struct request *request); /* asks for its end */
 
 /* the Armory */
 enum answer handle_artifact_push(struct request *request); /* ingests bytes, streamed */
@@ -22,7 +23,8 @@ enum answer handle_artifact_sbom_put(struct request *request); /* attaches, begi
 enum answer handle_artifact_sbom_get(struct request *request); /* the exact bytes */
 enum answer handle_artifact_report_put(struct request *request);
 enum answer handle_artifact_report_get(struct request *request);
-enum answer handle_input_put(struct request *request); /* a file jobs may read, streamed */
+enum answer handle_artifact_revoke(struct request *request); /* and what waits for it ends */
+enum answer handle_input_put(struct request *request);       /* a file jobs may read, streamed */
 enum answer handle_input_head(struct request *request);
 
 /* keys and callers */

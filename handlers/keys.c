@@ -167,7 +167,8 @@ enum answer handle_key_revoke(struct request *request)
     }
     json_t *data = json_pack("{s:s, s:s}", "kid", kid, "principal", caller_of(request)->principal);
     if (request_event(request, EVENT_KEY_REVOKED, kid, data, &event, &fault) != 0 ||
-        keys_revoke(pg_of(request), tenant, kid, event, &fault) != 0)
+        keys_revoke(pg_of(request), tenant, kid, caller_of(request)->api_key_id, event, &fault) !=
+            0)
         return reply_fault(request, &fault);
     return reply_empty(request, 204);
 }

@@ -22,6 +22,7 @@ const struct route routes[] = {
     {HTTP_GET, "/v1/executions/{id}/manifest", ROLE_VIEWER, NO_BODY, handle_execution_manifest},
     {HTTP_GET, "/v1/executions/{id}/stdout", ROLE_VIEWER, NO_BODY, handle_execution_stdout},
     {HTTP_GET, "/v1/executions/{id}/stderr", ROLE_VIEWER, NO_BODY, handle_execution_stderr},
+    {HTTP_POST, "/v1/executions/{id}/cancel", ROLE_SUBMITTER, NO_BODY, handle_execution_cancel},
 
     {HTTP_POST, "/v1/armory/artifacts", ROLE_PUBLISHER, ROUTE_BODY_STREAMED, STREAM_MAX,
      handle_artifact_push},
@@ -39,6 +40,8 @@ const struct route routes[] = {
      handle_artifact_report_put},
     {HTTP_GET, "/v1/armory/artifacts/{sha256}/report", ACCESS_ANY_ROLE, NO_BODY,
      handle_artifact_report_get},
+    {HTTP_POST, "/v1/armory/artifacts/{sha256}/revocation", ROLE_ADMIN, JSON_BODY,
+     handle_artifact_revoke},
     {HTTP_PUT, "/v1/inputs/{sha256}", ROLE_SUBMITTER, ROUTE_BODY_STREAMED, STREAM_MAX,
      handle_input_put},
     {HTTP_HEAD, "/v1/inputs/{sha256}", ROLE_SUBMITTER, NO_BODY, handle_input_head},

@@ -6,23 +6,43 @@ SET LOCAL ROLE sallyport_owner;
 -- ---- cancelling ----
 
 ALTER TABLE sallyport.execution_active
-    ADD COLUMN cancel_reason text CHECK (cancel_reason IN ('cancel_requested', 'artifact_revoked'));
+    ADD COLUMN cancel_reason text CHECK (cancel_reason IN ('cancel_requested', 'artifact_revoked')),
+    ADD COLUMN cancel_event_id uuid,
+    ADD CHECK ((cancel_requested_at IS NULL) = (cancel_reason IS NULL)),
+    ADD CHECK (cancel_event_id IS NULL OR cancel_reason = 'cancel_requested');
 COMMENT ON COLUMN sallyport.execution_active.cancel_reason IS 'why it is to end early; only a worker ends it';
+COMMENT ON COLUMN sallyport.execution_active.cancel_event_id IS 'its own event of cancel_requested; a revocation says one for all';
+ALTER TABLE sallyport.execution ADD COLUMN cancel_event_id uuid;
 CREATE INDEX execution_active_cancel ON sallyport.execution_active (execution_id) WHERE cancel_requested_at IS NOT NULL;
 
 -- The first word stands: a cancel is neither taken back nor given another reason.
 CREATE FUNCTION sallyport.cancel_once() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.cancel_requested_at IS NOT NULL OR NEW.cancel_requested_at IS NULL OR NEW.cancel_reason IS NULL THEN
+    IF OLD.cancel_requested_at IS NOT NULL OR NEW.cancel_requested_at IS NULL THEN
         RAISE EXCEPTION 'a cancel is final' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END
 $$;
-CREATE TRIGGER cancel_once BEFORE UPDATE OF cancel_requested_at, cancel_reason ON sallyport.execution_active
+CREATE TRIGGER cancel_once BEFORE UPDATE OF cancel_requested_at, cancel_reason, cancel_event_id ON sallyport.execution_active
     FOR EACH ROW EXECUTE FUNCTION sallyport.cancel_once();
-GRANT UPDATE (cancel_requested_at, cancel_reason) ON sallyport.execution_active TO sallyport_api;
+GRANT UPDATE (cancel_requested_at, cancel_reason, cancel_event_id) ON sallyport.execution_active TO sallyport_api;
+
+CREATE OR REPLACE VIEW sallyport.execution_all WITH (security_invoker = true) AS
+    SELECT execution_id, tenant_id, state, reason, exit_code, signal, submitted_at, started_at, finished_at, worker,
+           task_id, operator_id, correlation_id, source, action, target_urn, tool_sha256, manifest_sha256,
+           stdout_bytes, stderr_bytes, usage, token, accepted_event_id, started_event_id, finished_event_id, cancel_event_id
+      FROM sallyport.execution
+    UNION ALL
+    SELECT execution_id, tenant_id, state, NULL, NULL, NULL, submitted_at, started_at, NULL, worker,
+           task_id, operator_id, correlation_id, source, action, target_urn, tool_sha256, manifest_sha256,
+           NULL, NULL, NULL, token, accepted_event_id, started_event_id, NULL, cancel_event_id
+      FROM sallyport.execution_active;
+
+-- The reason of a revocation is as long as the comment of an approval may be.
+ALTER TABLE sallyport.artifact DROP CONSTRAINT artifact_reason_check,
+    ADD CONSTRAINT artifact_reason_check CHECK (octet_length(reason) <= 4096);
 
 -- ---- documents ----
 

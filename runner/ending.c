@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How executions end: the finished event, and the commit that stores it with the final state. */
+/* How a run ends: the finished event, and the commit that stores it with the final state. */
 #include "runner/worker_internal.h"
 
 #include "base/clock.h"
@@ -43,8 +43,7 @@ static json_t *usage_json(const struct sandbox_usage *usage)
                      (json_int_t)usage->pids_peak, "output_bytes", (json_int_t)usage->output_bytes);
 }
 
-/* What the active row says of every execution, whatever its manifest turned out to be. */
-static struct finished_facts facts_of(const struct queued *queued, int64_t finished_ms)
+struct finished_facts finished_facts_of(const struct queued *queued, int64_t finished_ms)
 {
     return (struct finished_facts){.task_id = queued->task_id,
                                    .tenant_id = queued->tenant_id,
@@ -60,9 +59,9 @@ static struct finished_facts facts_of(const struct queued *queued, int64_t finis
                                    .finished_ms = finished_ms};
 }
 
-static int build_finished(const struct worker *worker, const struct claim *claim,
-                          const struct queued *queued, const struct finished_facts *facts,
-                          struct event **ret_event, struct fault *fault)
+int finished_event(const struct worker *worker, const struct claim *claim,
+                   const struct queued *queued, const struct finished_facts *facts,
+                   struct event **ret_event, struct fault *fault)
 {
     AUTO_JSON json_t *data = NULL;
     if (finished_data(facts, &data, fault) != 0)
@@ -78,17 +77,14 @@ static int build_finished(const struct worker *worker, const struct claim *claim
     return event_build(&head, data, ret_event, fault);
 }
 
-/* Others learn of it within a second anyway. */
-static void announce_end(struct pg *pg)
+void announce_end(struct pg *pg)
 {
     static const char *const channels[] = {NOTIFY_ENDED, NOTIFY_EVENT, NULL};
     struct fault ignored;
     (void)!notify_send(pg, channels, &ignored);
 }
 
-/* Stores an end, again and again while the database is away: a result is not given up before the
- * claim is known to be lost. */
-static int store(struct job *job, const struct ending *ending, struct fault *fault)
+int job_store(struct job *job, const struct ending *ending, struct fault *fault)
 {
     struct slot *slot = job->slot;
     struct uuid_text id = uuid_format(&job->claim.execution_id);
@@ -114,38 +110,6 @@ static void cannot_end(const struct job *job, const struct fault *fault)
               uuid_format(&job->claim.execution_id).text, "detail", fault->detail);
 }
 
-void job_end_unstarted(struct job *job, enum execution_state state, const char *reason,
-                       const char *detail)
-{
-    struct worker *worker = job->slot->worker;
-    struct fault fault;
-    AUTO_EVENT struct event *event = NULL;
-    AUTO_JSON json_t *decision =
-        json_pack("{s:s, s:s, s:s}", "verdict", execution_state_name(state), "code", reason,
-                  "detail", detail);
-    struct finished_facts facts = facts_of(&job->queued, clock_wall_ms());
-    facts.state = state;
-    facts.reason = reason;
-    facts.policy_decision = decision;
-    facts.worker = job->worker_name;
-    if (job->artifact.owner != NULL)
-        facts.descriptor_sha256 = &job->artifact.descriptor_sha256;
-    if (build_finished(worker, &job->claim, &job->queued, &facts, &event, &fault) != 0) {
-        cannot_end(job, &fault);
-        return;
-    }
-    struct ending ending = {.state = state,
-                            .reason = reason,
-                            .exit_code = -1,
-                            .finished_ms = facts.finished_ms,
-                            .worker = job->worker_name,
-                            .event = event};
-    if (state == EXECUTION_REFUSED)
-        worker->refused++;
-    if (store(job, &ending, &fault) != 0)
-        cannot_end(job, &fault);
-}
-
 /* The state a sandbox's end makes. A cancel that our own shutdown or lost lease asked for is told
  * apart by its reason. */
 static enum execution_state state_of(const struct job *job, const struct sandbox_result *result,
@@ -166,7 +130,11 @@ static enum execution_state state_of(const struct job *job, const struct sandbox
     case SANDBOX_OUT_OF_MEMORY:
         return EXECUTION_OUT_OF_MEMORY;
     case SANDBOX_CANCELLED:
-        *ret_reason = job->slot->stop == SLOT_SHUTDOWN ? "worker_shutdown" : "cancel_requested";
+        *ret_reason =
+            job->slot->stop == SLOT_SHUTDOWN
+                ? "worker_shutdown"
+                : cancel_reason_name(job->slot->stop == SLOT_REVOKED ? CANCEL_ARTIFACT_REVOKED
+                                                                     : CANCEL_REQUESTED);
         return EXECUTION_CANCELLED;
     case SANDBOX_FAILED_TO_START:
     case SANDBOX_RUNTIME_DIED:
@@ -220,7 +188,7 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     AUTO_JSON json_t *hits = sandbox_hits_json(result == NULL ? 0 : result->limits_hit);
     AUTO_FREE char *runtime = runtime_text(worker);
     const char *names[16];
-    struct finished_facts facts = facts_of(&job->queued, finished_ms);
+    struct finished_facts facts = finished_facts_of(&job->queued, finished_ms);
     if (json_object_parse(buf_span(&decision_text), FAULT_INTERNAL, "policy_decision", &decision,
                           fault) != 0)
         return -1;
@@ -244,7 +212,7 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     facts.limits = limits;
     facts.usage = usage;
     facts.worker = job->worker_name;
-    return build_finished(worker, &job->claim, &job->queued, &facts, ret_event, fault);
+    return finished_event(worker, &job->claim, &job->queued, &facts, ret_event, fault);
 }
 
 /* Not `whole`: without output and argv, which may be what could not be told. */
@@ -279,7 +247,7 @@ static int end_started(struct job *job, struct sandbox_result *result, bool whol
         ending.stdout_stored = buf_span(&output[SANDBOX_STDOUT].stored);
         ending.stderr_stored = buf_span(&output[SANDBOX_STDERR].stored);
     }
-    return store(job, &ending, fault);
+    return job_store(job, &ending, fault);
 }
 
 void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why)
@@ -298,32 +266,4 @@ void job_end_started(struct job *job, struct sandbox_result *result, const struc
     if (!fault_passes(&fault) && fault.code != FAULT_STATE_CONFLICT &&
         end_started(job, result, false, &fault) != 0)
         cannot_end(job, &fault);
-}
-
-int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bool only_expired,
-             struct fault *fault)
-{
-    AUTO_QUEUED struct queued queued = {0};
-    AUTO_EVENT struct event *event = NULL;
-    AUTO_JSON json_t *decision = json_pack("{s:s}", "verdict", "permit");
-    if (queue_load(pg, claim, &queued, fault) != 0)
-        return -1;
-    struct finished_facts facts = facts_of(&queued, clock_wall_ms());
-    facts.state = EXECUTION_LOST;
-    facts.reason = "worker_vanished";
-    facts.policy_decision = decision;
-    facts.worker = queued.worker;
-    if (build_finished(worker, claim, &queued, &facts, &event, fault) != 0)
-        return -1;
-    struct ending ending = {.state = EXECUTION_LOST,
-                            .reason = facts.reason,
-                            .exit_code = -1,
-                            .finished_ms = facts.finished_ms,
-                            .worker = queued.worker,
-                            .event = event};
-    if (queue_finish(pg, claim, queued.tenant_id, &ending, only_expired, fault) != 0)
-        return -1;
-    worker->lost++;
-    announce_end(pg);
-    return 0;
 }

@@ -201,33 +201,42 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
     return sandbox_run(job->slot->worker->config.sandbox, &sandbox_job, ret_result, fault);
 }
 
+/* Was it asked to end, though not when it was loaded? */
+static bool is_cancelled(struct job *job)
+{
+    struct queued latest;
+    struct fault ignored;
+    if (queue_load(job->slot->pg, &job->claim, &latest, &ignored) != 0)
+        return false;
+    queued_free(&job->queued);
+    job->queued = latest;
+    return latest.cancel != CANCEL_NONE;
+}
+
 /* What stopped it before its start: gone, cancelled, refused; or, false, to be tried again. */
 static bool end_unstarted(struct job *job, const struct fault *why)
 {
-    struct worker *worker = job->slot->worker;
-    struct fault fault;
-    if (why->code == FAULT_STATE_CONFLICT) { /* the claim is gone, or a cancel came first */
-        queued_free(&job->queued);
-        if (queue_load(job->slot->pg, &job->claim, &job->queued, &fault) == 0 &&
-            job->queued.cancel_requested)
-            job_end_unstarted(job, EXECUTION_CANCELLED, "cancel_requested", "");
+    struct slot *slot = job->slot;
+    bool told = slot->stop == SLOT_CANCELLED || slot->stop == SLOT_REVOKED;
+    if ((told || why->code == FAULT_STATE_CONFLICT) && is_cancelled(job)) {
+        job_end_cancelled(job);
         return true;
     }
+    if (why->code == FAULT_STATE_CONFLICT) /* the claim is gone */
+        return true;
     /* Our own failing is tried again, but not for ever. */
     bool ours = fault_passes(why) || (why->code == FAULT_INTERNAL &&
                                       clock_wall_ms() - job->queued.submitted_ms < OUR_FAILING_MS);
-    if (!ours && job->slot->stop == SLOT_RUNS) {
+    if (!ours && slot->stop == SLOT_RUNS) {
         log_warn("execution refused", "{s:s, s:s, s:s}", "execution_id",
                  uuid_format(&job->claim.execution_id).text, "code", fault_name(why->code),
                  "detail", why->detail);
-        job_end_unstarted(job, EXECUTION_REFUSED, fault_name(why->code), why->detail);
+        job_refuse(job, fault_name(why->code), why->detail);
         return true;
     }
     log_warn("a claim goes back to the queue", "{s:s, s:s}", "execution_id",
              uuid_format(&job->claim.execution_id).text, "detail", why->detail);
-    worker->returned++;
-    if (queue_unclaim(job->slot->pg, &job->claim, &fault) != 0)
-        log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
+    give_back(slot->worker, slot->pg, &job->claim);
     return false;
 }
 
@@ -249,8 +258,8 @@ bool job_run(struct slot *slot, const struct claim *claim)
         log_warn("a claim could not be loaded", "{s:s}", "detail", fault.detail);
         return fault.code == FAULT_STATE_CONFLICT;
     }
-    if (job.queued.cancel_requested) {
-        job_end_unstarted(&job, EXECUTION_CANCELLED, "cancel_requested", "");
+    if (job.queued.cancel != CANCEL_NONE) {
+        job_end_cancelled(&job);
         return true;
     }
     if (start(&job, &fault) != 0)

@@ -8,8 +8,10 @@
 #include "storage/workers.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #define RENEW_MS 500
+#define HURRY_MS 50 /* between two renewals, however many cancels come */
 #define RECONCILE_MS 1000
 
 int keeper_register(struct worker *worker, struct fault *fault)
@@ -33,13 +35,16 @@ int keeper_register(struct worker *worker, struct fault *fault)
     return 0;
 }
 
-static void hand_on_cancels(struct worker *worker, const struct uuid *ids, size_t count)
+static void hand_on_cancels(struct worker *worker, const struct worker_cancel *cancels,
+                            size_t count)
 {
     (void)pthread_mutex_lock(&worker->mutex);
     for (size_t i = 0; i < count; i++)
         for (int s = 0; s < worker->slot_count; s++)
-            if (worker->slots[s].busy && uuid_equal(&worker->slots[s].execution_id, &ids[i]))
-                slot_stop(&worker->slots[s], SLOT_CANCELLED);
+            if (uuid_equal(&worker->slots[s].execution_id, &cancels[i].execution_id))
+                slot_stop(&worker->slots[s], cancels[i].reason == CANCEL_ARTIFACT_REVOKED
+                                                 ? SLOT_REVOKED
+                                                 : SLOT_CANCELLED);
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
@@ -59,7 +64,7 @@ static void lose_lease(struct worker *worker)
  * lease holds. */
 static bool renew(struct worker *worker)
 {
-    struct uuid cancels[WORKER_CANCELS_MAX];
+    struct worker_cancel cancels[WORKER_CANCELS_MAX];
     size_t count = 0;
     struct fault fault;
     if (!worker->leased) {
@@ -92,9 +97,24 @@ static bool is_stopping(struct worker *worker)
     return stopping;
 }
 
-/* Sleeps until the next renewal, waking slots when work is announced. */
-static void wait_for_news(struct worker *worker, int64_t until_ms)
+void keeper_hurry(struct worker *worker)
 {
+    uint64_t one = 1;
+    ssize_t written = write(worker->keeper_fd, &one, sizeof one);
+    (void)written;
+}
+
+static bool is_hurried(struct worker *worker)
+{
+    uint64_t times;
+    return read(worker->keeper_fd, &times, sizeof times) == sizeof times;
+}
+
+/* Sleeps until the next renewal, half a second after the last or sooner if somebody asks; wakes
+ * slots when work is announced. */
+static void wait_for_news(struct worker *worker, int64_t renewed_ms)
+{
+    int64_t until_ms = renewed_ms + RENEW_MS;
     for (int64_t left; (left = until_ms - clock_monotonic_ms()) > 0 && !is_stopping(worker);) {
         struct fault fault;
         int news = pg_wait_notify(worker->pg, worker->keeper_fd, (int)left, &fault);
@@ -102,6 +122,8 @@ static void wait_for_news(struct worker *worker, int64_t until_ms)
             worker_announce(worker);
         else if (news < 0)
             (void)poll(&(struct pollfd){.fd = worker->keeper_fd, .events = POLLIN}, 1, (int)left);
+        if (is_hurried(worker))
+            until_ms = renewed_ms + HURRY_MS;
     }
 }
 
@@ -131,7 +153,7 @@ void *keeper_main(void *context)
             reconcile(worker);
             reconciled_ms = now;
         }
-        wait_for_news(worker, now + RENEW_MS);
+        wait_for_news(worker, now);
     }
     if (worker->leased && workers_leave(worker->pg, &worker->incarnation, &fault) != 0)
         log_warn("cannot give the lease up", "{s:s}", "detail", fault.detail);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What vanished workers left: unstarted claims go back to the queue, running executions are lost.
- * And what this worker itself holds without knowing: a claim or a start whose answer was lost with
- * a connection. */
+/* What waits in the queue and was asked to end ends here, whatever the slots do and wherever it
+ * stands. What vanished workers left: unstarted claims go back to the queue, running executions are
+ * lost. And what this worker itself holds without knowing: a claim or a start whose answer was lost
+ * with a connection. */
 #include "runner/worker_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/notify.h"
 #include "storage/workers.h"
 
 #include <poll.h>
@@ -57,22 +59,92 @@ static bool may_judge(const struct worker *worker)
            now - worker->renewed_ms < worker->config.lease_ms / 2;
 }
 
+static bool is_stopping(const struct worker *worker, int milliseconds)
+{
+    struct pollfd stop = {.fd = worker->reaper_fd, .events = POLLIN};
+    return poll(&stop, 1, milliseconds) > 0;
+}
+
+/* True while the worker may claim, and then for reconcile(): what is held now is no orphan. */
+static bool set_reaping(struct worker *worker, bool reaping, struct uuid *ret_incarnation)
+{
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->reaping = reaping && worker->leased;
+    *ret_incarnation = worker->incarnation;
+    bool may = worker->reaping;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return may;
+}
+
+/* One that cannot be ended must not hold up the others; reconcile() gives it back. */
+static void end_each(struct worker *worker, const struct claim *claims, size_t count)
+{
+    struct fault fault;
+    if (end_cancelled(worker, worker->reaper_pg, claims, count, &fault) == 0)
+        return;
+    for (size_t i = 0; i < count && !fault_passes(&fault); i++)
+        if (end_cancelled(worker, worker->reaper_pg, &claims[i], 1, &fault) != 0)
+            log_error("an execution that is to end could not be ended", "{s:s, s:s}",
+                      "execution_id", uuid_format(&claims[i].execution_id).text, "detail",
+                      fault.detail);
+}
+
+/* Batch by batch what nobody has claimed and is to end before it starts. */
+static void end_waiting(struct worker *worker)
+{
+    size_t count;
+    do {
+        struct fault fault;
+        struct uuid incarnation;
+        struct claim claims[QUEUE_FINISH_MAX];
+        count = 0;
+        if (!set_reaping(worker, true, &incarnation))
+            return;
+        if (queue_claim_cancelled(worker->reaper_pg, &incarnation, QUEUE_FINISH_MAX, claims, &count,
+                                  &fault) != 0)
+            log_warn("cannot claim what is to end", "{s:s}", "detail", fault.detail);
+        else if (count > 0)
+            end_each(worker, claims, count);
+        (void)set_reaping(worker, false, &incarnation);
+    } while (count == QUEUE_FINISH_MAX && !is_stopping(worker, 0));
+}
+
+/* Until somebody asks for an end, a second at most; the keeper fetches those that run. */
+static void wait_for_cancels(struct worker *worker)
+{
+    struct fault fault;
+    int news = pg_wait_notify(worker->reaper_pg, worker->reaper_fd, REAP_MS, &fault);
+    if (news > 0)
+        keeper_hurry(worker);
+    else if (news < 0)
+        (void)is_stopping(worker, REAP_MS);
+}
+
 void *reaper_main(void *context)
 {
     struct worker *worker = context;
-    struct pollfd stop = {.fd = worker->reaper_fd, .events = POLLIN};
-    while (poll(&stop, 1, REAP_MS) <= 0)
-        if (may_judge(worker))
+    struct fault fault;
+    int64_t reaped_ms = 0;
+    if (pg_listen(worker->reaper_pg, NOTIFY_CANCEL, &fault) != 0)
+        log_warn("cannot listen for cancels", "{s:s}", "detail", fault.detail);
+    while (!is_stopping(worker, 0)) {
+        int64_t now = clock_monotonic_ms();
+        end_waiting(worker);
+        if (may_judge(worker) && now - reaped_ms >= REAP_MS) {
             reap(worker);
+            reaped_ms = now;
+        }
+        wait_for_cancels(worker);
+    }
     return NULL;
 }
 
 /* Marks in `known` which claims a slot holds; stops slots that hold none of them. False while a
- * slot is claiming: what it gets is not an orphan. */
+ * slot or the reaper is claiming: what it gets is not an orphan. */
 static bool compare(struct worker *worker, const struct held_claim *held, size_t count, bool *known)
 {
-    bool claiming = false;
     (void)pthread_mutex_lock(&worker->mutex);
+    bool claiming = worker->reaping;
     for (int s = 0; s < worker->slot_count; s++) {
         struct slot *slot = &worker->slots[s];
         static const struct uuid inspects = {{0}};
@@ -111,7 +183,7 @@ void reconcile(struct worker *worker)
         /* Read before the comparison: a slot may have ended it since, which the fence tells. */
         if (held[i].running)
             end_or_say(worker, worker->pg, &held[i].claim, false);
-        else if (queue_unclaim(worker->pg, &held[i].claim, &fault) != 0)
-            log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
+        else
+            give_back(worker, worker->pg, &held[i].claim);
     }
 }

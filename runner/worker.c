@@ -102,11 +102,11 @@ static bool occupy(struct slot *slot, const struct claim *claim)
     return busy;
 }
 
-static void give_back(struct slot *slot, const struct claim *claim)
+void give_back(struct worker *worker, struct pg *pg, const struct claim *claim)
 {
     struct fault fault;
-    slot->worker->returned++;
-    if (queue_unclaim(slot->pg, claim, &fault) != 0)
+    worker->returned++;
+    if (queue_unclaim(pg, claim, &fault) != 0)
         log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
 }
 
@@ -171,7 +171,7 @@ static void *slot_main(void *context)
                     ended = job_run(slot, &claim);
                     vacate(slot);
                 } else {
-                    give_back(slot, &claim);
+                    give_back(slot->worker, slot->pg, &claim);
                 }
             }
         } while (inspect(slot));
@@ -302,9 +302,7 @@ static void stop_keeper(struct worker *worker)
     (void)pthread_mutex_lock(&worker->mutex);
     worker->stopping = true;
     (void)pthread_mutex_unlock(&worker->mutex);
-    uint64_t one = 1;
-    ssize_t written = write(worker->keeper_fd, &one, sizeof one);
-    (void)written;
+    keeper_hurry(worker);
     if (worker->keeper_started)
         (void)pthread_join(worker->keeper, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the worker share: worker.c (threads), keeper.c (lease), job.c (one execution),
- * prove.c (the second door), ending.c (its end), inspect.c (artifacts), reaper.c (others' ends). */
+ * prove.c (the second door), ending.c (its end), unrun.c (ends without a run), inspect.c
+ * (artifacts), reaper.c (others' ends). */
 #pragma once
 
 #include "ledger/finished.h"
@@ -12,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum slot_stop { SLOT_RUNS, SLOT_CANCELLED, SLOT_LEASE_LOST, SLOT_SHUTDOWN };
+enum slot_stop { SLOT_RUNS, SLOT_CANCELLED, SLOT_REVOKED, SLOT_LEASE_LOST, SLOT_SHUTDOWN };
 
 struct slot {
     struct worker *worker;
@@ -45,7 +46,8 @@ struct worker {
     struct pg *reaper_pg;
     pthread_t reaper;
     bool reaper_started;
-    int reaper_fd;                 /* eventfd that ends the reaper */
+    bool reaping;  /* the reaper may hold claims that no slot knows of; under mutex */
+    int reaper_fd; /* eventfd that ends the reaper */
     _Atomic int64_t held_since_ms; /* monotonic: the lease has been renewed in time since then */
     _Atomic int64_t renewed_ms;    /* monotonic: of the last renewal */
     int slot_count;
@@ -57,10 +59,14 @@ struct worker {
 /* ---- worker.c ---- */
 void worker_announce(struct worker *worker);           /* wakes idle slots */
 void slot_stop(struct slot *slot, enum slot_stop why); /* under worker->mutex */
+/* Puts an unstarted claim back into the queue; says so where that fails. */
+void give_back(struct worker *worker, struct pg *pg, const struct claim *claim);
 
 /* ---- keeper.c ---- */
 int keeper_register(struct worker *worker, struct fault *fault) MUST_CHECK;
 void *keeper_main(void *worker);
+/* Renews soon, because there are cancels to fetch. From any thread. */
+void keeper_hurry(struct worker *worker);
 
 /* ---- job.c ---- */
 
@@ -100,15 +106,32 @@ bool fault_passes(const struct fault *fault);
 /* <node>/<incarnation>, of a claim. */
 void worker_name_format(const struct worker *worker, const struct claim *claim, char *ret_name,
                         size_t size);
-/* Ends before the start: refused or cancelled. */
-void job_end_unstarted(struct job *job, enum execution_state state, const char *reason,
-                       const char *detail);
 /* Ends after the sandbox; result NULL if it never ran (fault says why). */
 void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why);
+/* What the active row says of every execution, whatever its manifest turned out to be. */
+struct finished_facts finished_facts_of(const struct queued *queued, int64_t finished_ms);
+int finished_event(const struct worker *worker, const struct claim *claim,
+                   const struct queued *queued, const struct finished_facts *facts,
+                   struct event **ret_event, struct fault *fault) MUST_CHECK;
+/* Stores an end, again and again while the database is away: a result is not given up before the
+ * claim is known to be lost. */
+int job_store(struct job *job, const struct ending *ending, struct fault *fault) MUST_CHECK;
+/* Wakes who waits for an end; others learn of it within a second anyway. */
+void announce_end(struct pg *pg);
+json_t *limits_json(const struct sandbox_limits *limits);
+
+/* ---- unrun.c ---- */
+/* Ends before the start: refused, for this reason. */
+void job_refuse(struct job *job, const char *reason, const char *detail);
+/* Ends before the start what was asked to end: refused where its artifact was revoked, else
+ * cancelled. job->queued says which. */
+void job_end_cancelled(struct job *job);
+/* The same of up to QUEUE_FINISH_MAX claims of this worker's that no slot holds, in one commit. */
+int end_cancelled(struct worker *worker, struct pg *pg, const struct claim *claims, size_t count,
+                  struct fault *fault) MUST_CHECK;
 /* `lost`: of a vanished worker's execution (only_expired), or of one of ours that nobody runs. */
 int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bool only_expired,
              struct fault *fault) MUST_CHECK;
-json_t *limits_json(const struct sandbox_limits *limits);
 
 /* ---- inspect.c ---- */
 /* Inspects one waiting artifact; true if there was one. */

@@ -14,7 +14,7 @@
     "a.tenant_id, a.sha256, a.blob_id, a.size, a.kind, a.name, a.version, a.descriptor,"           \
     " a.descriptor_sha256, a.state, a.reason, a.ingested_by, a.ingested_at,"                       \
     " artifact_approvals(a.tenant_id, a.sha256), t.quorum, a.round,"                               \
-    " artifact_lacks(a.tenant_id, a.sha256)"
+    " artifact_lacks(a.tenant_id, a.sha256), a.revoked_by, a.revoked_at"
 
 void artifact_free(struct artifact *artifact)
 {
@@ -38,6 +38,8 @@ static int artifact_read(const PGresult *result, int row, struct artifact *ret_a
         .approvals = (int)pg_get_int(result, row, 13),
         .quorum = (int)pg_get_int(result, row, 14),
         .round = (int)pg_get_int(result, row, 15),
+        .revoked_by = pg_get_text(result, row, 17),
+        .revoked_ms = pg_get_time(result, row, 18),
     };
     if (artifact_kind_parse(pg_get_text(result, row, 4), &artifact.kind) != 0 ||
         artifact_state_parse(pg_get_text(result, row, 9), &artifact.state) != 0 ||

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ledger/event.h"
+#include "storage/cancels.h"
 #include "storage/pg.h"
 #include "trust/descriptor.h"
 #include "trust/verdict.h"
@@ -22,7 +23,9 @@ struct artifact {
     const char *ingested_by;
     const char *ingested_by_key; /* the API key that asks, in armory_ingest(); NULL: the operator */
     int64_t ingested_ms;
-    int approvals; /* live ones that count */
+    const char *revoked_by; /* "" where it is not */
+    int64_t revoked_ms;     /* INT64_MIN where it is not */
+    int approvals;          /* live ones that count */
     int quorum;
     int round; /* documents attached so far */
     enum artifact_lack lacks;
@@ -74,6 +77,25 @@ struct approval {
 int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha256,
                    const struct approval *approval, const struct event *event,
                    struct fault *fault) MUST_CHECK;
+
+/* Makes the event of a revocation, which says how many executions it asks to end. */
+typedef int armory_revoke_say(void *context, const struct cancels_count *count,
+                              struct event **ret_event, struct fault *fault);
+
+struct artifact_revocation {
+    const char *principal;
+    const char *api_key_id; /* who asks; NULL: the operator */
+    const char *reason;
+    bool cancel_running; /* what runs is asked to end too; what waits always is */
+    armory_revoke_say *say;
+    void *context;
+};
+
+/* Revokes (storage/revocation.h), with its event: when this returns nothing is accepted or started
+ * of the artifact any more, and what waited is asked to end. FAULT_STATE_CONFLICT if it is revoked
+ * or rejected already. */
+int armory_revoke(struct pg *pg, const char *tenant, const struct digest *sha256,
+                  const struct artifact_revocation *order, struct fault *fault) MUST_CHECK;
 
 typedef int armory_approval_each(void *context, const struct approval *approval);
 int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha256,

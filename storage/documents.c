@@ -104,8 +104,8 @@ int documents_attach(struct pg *pg, const char *tenant, const struct digest *art
     AUTO_EVENT struct event *attached = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (api_keys_recheck(tx, offer->api_key_id, fault) != 0 ||
-        lock_exclude(tx, lock_of_artifact(tenant, artifact), fault) != 0 ||
+    if (api_keys_recheck_exclusive(tx, offer->api_key_id, lock_of_artifact(tenant, artifact),
+                                   fault) != 0 ||
         read_before(tx, tenant, artifact, offer, &effect, &present, fault) != 0)
         return -1;
     if (present) {

@@ -157,8 +157,9 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
                       struct execution_events *ret_events, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "executions_events", "SELECT accepted_event_id, started_event_id, finished_event_id"
-                             " FROM execution_all WHERE execution_id = $1 AND tenant_id = $2"};
+        "executions_events",
+        "SELECT accepted_event_id, started_event_id, cancel_event_id,"
+        " finished_event_id FROM execution_all WHERE execution_id = $1 AND tenant_id = $2"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);
@@ -167,10 +168,16 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
         return -1;
     if (PQntuples(result) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no such execution");
-    struct execution_events events = {.ended = !pg_is_null(result, 0, 2)};
-    for (int column = 0; column < 3; column++)
-        if (!pg_is_null(result, 0, column))
-            events.ids[events.count++] = pg_get_uuid(result, 0, column);
+    static const enum event_type types[] = {EVENT_EXECUTION_ACCEPTED, EVENT_EXECUTION_STARTED,
+                                            EVENT_EXECUTION_CANCEL_REQUESTED,
+                                            EVENT_EXECUTION_FINISHED};
+    struct execution_events events = {0};
+    for (int column = 0; column < (int)ARRAY_LEN(types); column++) {
+        if (pg_is_null(result, 0, column))
+            continue;
+        events.items[events.count].type = types[column];
+        events.items[events.count++].id = pg_get_uuid(result, 0, column);
+    }
     *ret_events = events;
     return 0;
 }

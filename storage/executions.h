@@ -2,6 +2,7 @@
 /* Executions as callers see them: active and ended ones alike. Read only. */
 #pragma once
 
+#include "ledger/event.h"
 #include "ledger/state.h"
 #include "storage/pg.h"
 
@@ -54,11 +55,14 @@ int executions_token(struct pg *pg, const char *tenant, const struct uuid *id,
 int executions_output(struct pg *pg, const char *tenant, const struct uuid *id, const char *stream,
                       struct buf *ret_bytes, struct fault *fault) MUST_CHECK;
 
-/* The ids of its accepted, started and finished events, as far as they exist. */
+/* Its own events as far as they exist, in their order: accepted, started, cancel_requested,
+ * finished. */
 struct execution_events {
     size_t count;
-    bool ended; /* the last one is finished */
-    struct uuid ids[3];
+    struct {
+        enum event_type type;
+        struct uuid id;
+    } items[4];
 };
 int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
                       struct execution_events *ret_events, struct fault *fault) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/revocation.h"
 #include "storage/tenants.h"
 
 void key_record_free(struct key_record *record)
@@ -71,32 +72,29 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
     return events_commit(tx, &event, 1, fault);
 }
 
-int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const struct event *event,
-                struct fault *fault)
+int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const char *asked_by_key,
+                const struct event *event, struct fault *fault)
 {
     static const struct pg_statement update = {
         "keys_revoke", "UPDATE verification_key SET revoked_at = now()"
                        " WHERE tenant_id = $1 AND kid = $2 AND revoked_at IS NULL"};
-    static const struct pg_statement exists = {
-        "keys_exists", "SELECT 1 FROM verification_key WHERE tenant_id = $1 AND kid = $2"};
+    static const struct pg_statement look = {
+        "keys_look",
+        "SELECT 'revoked already' FROM verification_key WHERE tenant_id = $1 AND kid = $2"};
     const char *tenants[] = {tenant, NULL};
+    const struct revocation revocation = {.noun = "key",
+                                          .lock = lock_of_key(tenant, kid),
+                                          .asked_by_key = asked_by_key,
+                                          .update = &update,
+                                          .look = &look};
     struct pg_params params = {0};
     pg_text(&params, tenant);
     pg_text(&params, kid);
-    AUTO_PGRESULT PGresult *updated = NULL;
-    AUTO_PGRESULT PGresult *found = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (lock_exclude(tx, lock_of_key(tenant, kid), fault) != 0 ||
-        pg_step(tx, &update, &params, &updated, fault) != 0)
+    if (revocation_make(tx, &revocation, &params, fault) != 0)
         return -1;
-    if (pg_affected(updated) == 1)
-        return events_commit(tx, &event, 1, fault);
-    if (pg_step(tx, &exists, &params, &found, fault) != 0)
-        return -1;
-    return PQntuples(found) == 0
-               ? fault_set(fault, FAULT_NOT_FOUND, "no such key")
-               : fault_set(fault, FAULT_STATE_CONFLICT, "the key is revoked already");
+    return events_commit(tx, &event, 1, fault);
 }
 
 int keys_list(struct pg *pg, const char *tenant, keys_each *each, void *context,

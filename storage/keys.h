@@ -32,10 +32,10 @@ int keys_find(struct pg *pg, const char *tenant, const char *kid, struct key_rec
 int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
              const struct event *event, struct fault *fault) MUST_CHECK;
 
-/* Revokes under the exclusive lock, with its event: when this returns nothing is accepted or
- * started with the key any more. FAULT_NOT_FOUND; FAULT_STATE_CONFLICT if it is revoked already. */
-int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const struct event *event,
-                struct fault *fault) MUST_CHECK;
+/* Revokes (storage/revocation.h), with its event: when this returns nothing is accepted or started
+ * with the key any more. asked_by_key is the API key that asks; NULL: the operator. */
+int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const char *asked_by_key,
+                const struct event *event, struct fault *fault) MUST_CHECK;
 
 /* All keys of the tenant, newest first, at most 1,000, without secrets. */
 typedef int keys_each(void *context, const struct key_record *record);

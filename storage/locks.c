@@ -22,12 +22,11 @@ static int compare_keys(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
+/* Each key once, in ascending order, so that all transactions lock in the same order: the statement
+ * keeps the order of its array (WITH ORDINALITY). */
+static int take(struct pg *pg, const struct pg_statement *statement, int64_t *keys, size_t count,
+                const int64_t *exclusive, struct fault *fault)
 {
-    /* WITH ORDINALITY keeps the order of the array: all transactions lock in the same order. */
-    static const struct pg_statement take = {
-        "locks_share", "SELECT count(pg_advisory_xact_lock_shared(k)) FROM "
-                       "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
     qsort(keys, count, sizeof keys[0], compare_keys);
     AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_INT8);
     for (size_t i = 0; i < count; i++)
@@ -35,13 +34,26 @@ int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
             pg_array_int(&array, keys[i]);
     struct pg_params params = {0};
     pg_array_bind(&params, &array);
-    return pg_step(pg, &take, &params, NULL, fault);
+    if (exclusive != NULL)
+        pg_int8(&params, *exclusive);
+    return pg_step(pg, statement, &params, NULL, fault);
 }
 
-int lock_exclude(struct pg *pg, int64_t key, struct fault *fault)
+int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
 {
-    static const struct pg_statement take = {"lock_exclude", "SELECT pg_advisory_xact_lock($1)"};
-    struct pg_params params = {0};
-    pg_int8(&params, key);
-    return pg_step(pg, &take, &params, NULL, fault);
+    static const struct pg_statement share = {
+        "locks_share", "SELECT count(pg_advisory_xact_lock_shared(k)) FROM "
+                       "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
+    return take(pg, &share, keys, count, NULL, fault);
+}
+
+int locks_exclude(struct pg *pg, int64_t key, const int64_t *shared, struct fault *fault)
+{
+    static const struct pg_statement exclude = {
+        "locks_exclude",
+        "SELECT count(CASE WHEN k = $2 THEN pg_advisory_xact_lock(k)"
+        " ELSE pg_advisory_xact_lock_shared(k) END) FROM "
+        "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
+    int64_t keys[] = {key, shared == NULL ? key : *shared};
+    return take(pg, &exclude, keys, ARRAY_LEN(keys), &key, fault);
 }

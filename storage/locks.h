@@ -14,5 +14,7 @@ int64_t lock_of_api_key(const char *api_key_id);
 
 /* A step of pg's transaction: takes all of them shared, in ascending order (sorted here). */
 int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault) MUST_CHECK;
-/* Takes one exclusively: waits for every accept or start that read under it. */
-int lock_exclude(struct pg *pg, int64_t key, struct fault *fault) MUST_CHECK;
+/* Takes `key` exclusively: waits for every accept or start that read under it. And `shared` (NULL:
+ * none), in that same order. */
+int locks_exclude(struct pg *pg, int64_t key, const int64_t *shared,
+                  struct fault *fault) MUST_CHECK;

@@ -21,27 +21,47 @@ static void claims_read(const PGresult *result, struct claim *ret_claims, size_t
     *ret_count = (size_t)PQntuples(result);
 }
 
-int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
-                size_t *ret_count, struct fault *fault)
+/* `take` gives what is claimed its fence; none where the lease has run out. */
+static int claim_by(struct pg *pg, const struct pg_statement *take, const struct uuid *worker_id,
+                    int max, struct claim *ret_claims, size_t *ret_count, struct fault *fault)
 {
-    static const struct pg_statement take = {
-        "queue_claim",
-        "WITH next AS ("
-        "  SELECT execution_id FROM execution_queue WHERE worker_id IS NULL"
-        "   ORDER BY execution_id LIMIT $2 FOR UPDATE SKIP LOCKED)"
-        " UPDATE execution_queue q SET worker_id = $1, fence = nextval('fence') FROM next"
-        "  WHERE q.execution_id = next.execution_id"
-        "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > "
-        "now())"
-        " RETURNING q.execution_id, q.worker_id, q.fence"};
     struct pg_params params = {0};
     pg_uuid(&params, worker_id);
     pg_int4(&params, max);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_query_as(pg, NULL, &take, &params, &result, fault) != 0)
+    if (pg_query_as(pg, NULL, take, &params, &result, fault) != 0)
         return -1;
     claims_read(result, ret_claims, ret_count);
     return 0;
+}
+
+#define CLAIM_NEXT                                                                                 \
+    " UPDATE execution_queue q SET worker_id = $1, fence = nextval('fence') FROM next"             \
+    "  WHERE q.execution_id = next.execution_id"                                                   \
+    "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > now())"  \
+    " RETURNING q.execution_id, q.worker_id, q.fence"
+
+int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
+                size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement take = {
+        "queue_claim", "WITH next AS ("
+                       "  SELECT execution_id FROM execution_queue WHERE worker_id IS NULL"
+                       "   ORDER BY execution_id LIMIT $2 FOR UPDATE SKIP LOCKED)" CLAIM_NEXT};
+    return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
+}
+
+int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
+                          struct claim *ret_claims, size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement take = {
+        "queue_claim_cancelled",
+        "WITH next AS ("
+        "  SELECT q.execution_id FROM execution_active a JOIN execution_queue q USING "
+        "(execution_id)"
+        "   WHERE a.cancel_requested_at IS NOT NULL AND q.worker_id IS NULL"
+        "   ORDER BY a.execution_id LIMIT $2 FOR UPDATE OF q SKIP LOCKED)" CLAIM_NEXT};
+    return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
 }
 
 int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault)
@@ -71,8 +91,7 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
 {
     static const struct pg_statement read = {
         "queue_load",
-        "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, "
-        "a.cancel_requested_at IS NOT NULL,"
+        "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, a.cancel_reason,"
         " a.api_key_id, a.kid, a.token, a.traceparent, a.worker, a.task_id, a.operator_id,"
         " a.correlation_id, a.target_urn, a.tool_sha256, a.manifest_sha256"
         "  FROM execution_active a JOIN execution_queue q USING (execution_id)"
@@ -87,7 +106,7 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
     struct queued queued = {.tenant_id = pg_get_text(r, 0, 0),
                             .submitted_ms = pg_get_time(r, 0, 2),
                             .started_ms = pg_get_time(r, 0, 3),
-                            .cancel_requested = pg_get_bool(r, 0, 4),
+                            .cancel = cancel_reason_get(r, 0, 4),
                             .api_key_id = pg_get_text(r, 0, 5),
                             .kid = pg_get_text(r, 0, 6),
                             .token = pg_get_bytes(r, 0, 7),
@@ -188,28 +207,29 @@ static int move_to_history(struct pg *tx, const struct claim *claim, const struc
                            bool only_expired, struct fault *fault)
 {
     static const struct pg_statement move = {
-        "queue_finish", "WITH q AS ("
-                        "  DELETE FROM execution_queue"
-                        "   WHERE execution_id = $1 AND worker_id = $2 AND fence = $3"
-                        "     AND (NOT $4 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = "
-                        "$2 AND w.lease_expires_at > now()))"
-                        "  RETURNING execution_id"
-                        "), a AS ("
-                        "  DELETE FROM execution_active x USING q WHERE x.execution_id = "
-                        "q.execution_id RETURNING x.*"
-                        ") INSERT INTO execution (execution_id, tenant_id, state, reason, "
-                        "exit_code, signal, submitted_at,"
-                        "   started_at, finished_at, worker, task_id, operator_id, correlation_id, "
-                        "source, action, target_urn,"
-                        "   tool_sha256, manifest_sha256, api_key_id, kid, token, stdout_bytes, "
-                        "stderr_bytes, usage,"
-                        "   accepted_event_id, started_event_id, finished_event_id)"
-                        " SELECT execution_id, tenant_id, $5, $6, $7, $8, submitted_at, "
-                        "started_at, $9, coalesce($10, worker),"
-                        "   task_id, operator_id, correlation_id, source, action, target_urn, "
-                        "tool_sha256, manifest_sha256,"
-                        "   api_key_id, kid, token, $11, $12, $13, accepted_event_id, "
-                        "started_event_id, $14 FROM a"};
+        "queue_finish",
+        "WITH q AS ("
+        "  DELETE FROM execution_queue"
+        "   WHERE execution_id = $1 AND worker_id = $2 AND fence = $3"
+        "     AND (NOT $4 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = "
+        "$2 AND w.lease_expires_at > now()))"
+        "  RETURNING execution_id"
+        "), a AS ("
+        "  DELETE FROM execution_active x USING q WHERE x.execution_id = "
+        "q.execution_id RETURNING x.*"
+        ") INSERT INTO execution (execution_id, tenant_id, state, reason, "
+        "exit_code, signal, submitted_at,"
+        "   started_at, finished_at, worker, task_id, operator_id, correlation_id, "
+        "source, action, target_urn,"
+        "   tool_sha256, manifest_sha256, api_key_id, kid, token, stdout_bytes, "
+        "stderr_bytes, usage,"
+        "   accepted_event_id, started_event_id, cancel_event_id, finished_event_id)"
+        " SELECT execution_id, tenant_id, $5, $6, $7, $8, submitted_at, "
+        "started_at, $9, coalesce($10, worker),"
+        "   task_id, operator_id, correlation_id, source, action, target_urn, "
+        "tool_sha256, manifest_sha256,"
+        "   api_key_id, kid, token, $11, $12, $13, accepted_event_id, "
+        "started_event_id, cancel_event_id, $14 FROM a"};
     struct pg_params params = {0};
     claim_params(&params, claim);
     pg_bool(&params, only_expired);
@@ -245,6 +265,22 @@ int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
         store_output(tx, claim, tenant, "stderr", ending->stderr_stored, fault) != 0)
         return -1;
     return events_commit(tx, &ending->event, 1, fault);
+}
+
+int queue_finish_unrun(struct pg *pg, const struct claim *claims, const struct ending *endings,
+                       size_t count, struct fault *fault)
+{
+    const struct event *events[QUEUE_FINISH_MAX];
+    if (count > QUEUE_FINISH_MAX)
+        return fault_set(fault, FAULT_INTERNAL, "more than %d ends at once", QUEUE_FINISH_MAX);
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, NULL);
+    for (size_t i = 0; i < count; i++) {
+        events[i] = endings[i].event;
+        if (move_to_history(tx, &claims[i], &endings[i], false, fault) != 0)
+            return -1;
+    }
+    return events_commit(tx, events, count, fault);
 }
 
 int queue_held(struct pg *pg, const struct uuid *worker_id, size_t max,

@@ -9,6 +9,7 @@
 
 #include "ledger/event.h"
 #include "ledger/state.h"
+#include "storage/cancels.h"
 #include "storage/facts.h"
 
 struct claim {
@@ -21,6 +22,11 @@ struct claim {
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 size_t *ret_count, struct fault *fault) MUST_CHECK;
 
+/* The same of those that are to end before they start, wherever they stand in the queue. */
+int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
+                          struct claim *ret_claims, size_t *ret_count,
+                          struct fault *fault) MUST_CHECK;
+
 /* Gives a claim that has not started back to the queue. */
 int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault) MUST_CHECK;
 
@@ -29,7 +35,7 @@ struct queued {
     const char *tenant_id;
     enum execution_state state;
     int64_t submitted_ms, started_ms;
-    bool cancel_requested;
+    enum cancel_reason cancel; /* CANCEL_NONE: it is not to end early */
     const char *api_key_id;
     const char *kid;
     struct span token;
@@ -77,6 +83,11 @@ struct ending {
  * `only_expired` it holds only if its worker's lease has run out: the reaper's ends. */
 int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
                  const struct ending *ending, bool only_expired, struct fault *fault) MUST_CHECK;
+
+/* The same of up to QUEUE_FINISH_MAX executions that never ran, in one commit: all, or none. */
+#define QUEUE_FINISH_MAX 32
+int queue_finish_unrun(struct pg *pg, const struct claim *claims, const struct ending *endings,
+                       size_t count, struct fault *fault) MUST_CHECK;
 
 /* What an incarnation holds, by the database: up to `max` claims and whether each runs. */
 struct held_claim {

@@ -3,6 +3,7 @@
 
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/revocation.h"
 
 /* 1, 0, or null where nothing is wished. */
 static void wish_param(struct pg_params *params, enum tenant_wish wish)
@@ -134,21 +135,34 @@ int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key, struct
     return 0;
 }
 
-int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault)
+static int still_live(struct pg *pg, const char *id, struct fault *fault)
 {
-    static const struct pg_statement read = {"api_keys_recheck",
+    static const struct pg_statement read = {"api_keys_still_live",
                                              "SELECT 1 FROM api_keys_live(ARRAY[$1])"};
-    if (id == NULL)
-        return 0;
-    int64_t lock = lock_of_api_key(id);
     struct pg_params params = {0};
     pg_text(&params, id);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (locks_share(pg, &lock, 1, fault) != 0 || pg_step(pg, &read, &params, &result, fault) != 0)
+    if (pg_step(pg, &read, &params, &result, fault) != 0)
         return -1;
     return PQntuples(result) == 1 ? 0
                                   : fault_set(fault, FAULT_NOT_AUTHENTICATED,
                                               "this API key was revoked or has expired");
+}
+
+int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault)
+{
+    if (id == NULL)
+        return 0;
+    int64_t lock = lock_of_api_key(id);
+    return locks_share(pg, &lock, 1, fault) == 0 ? still_live(pg, id, fault) : -1;
+}
+
+int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock, struct fault *fault)
+{
+    if (id == NULL)
+        return locks_exclude(pg, lock, NULL, fault);
+    int64_t caller = lock_of_api_key(id);
+    return locks_exclude(pg, lock, &caller, fault) == 0 ? still_live(pg, id, fault) : -1;
 }
 
 int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,
@@ -177,32 +191,29 @@ int api_keys_create(struct pg *pg, const struct api_key *key, const struct event
     return events_commit(tx, &event, 1, fault);
 }
 
-int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const struct event *event,
-                    struct fault *fault)
+int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const char *asked_by_key,
+                    const struct event *event, struct fault *fault)
 {
     static const struct pg_statement update = {
         "api_keys_revoke", "UPDATE api_key SET revoked_at = now() "
-                           "WHERE api_key_id = $1 AND tenant_id = $2 AND revoked_at IS NULL"};
-    static const struct pg_statement exists = {
-        "api_keys_exists", "SELECT 1 FROM api_key WHERE api_key_id = $1 AND tenant_id = $2"};
+                           "WHERE tenant_id = $1 AND api_key_id = $2 AND revoked_at IS NULL"};
+    static const struct pg_statement look = {
+        "api_keys_look",
+        "SELECT 'revoked already' FROM api_key WHERE tenant_id = $1 AND api_key_id = $2"};
     const char *tenants[] = {tenant, NULL};
+    const struct revocation revocation = {.noun = "API key",
+                                          .lock = lock_of_api_key(id),
+                                          .asked_by_key = asked_by_key,
+                                          .update = &update,
+                                          .look = &look};
     struct pg_params params = {0};
-    pg_text(&params, id);
     pg_text(&params, tenant);
-    AUTO_PGRESULT PGresult *updated = NULL;
-    AUTO_PGRESULT PGresult *found = NULL;
+    pg_text(&params, id);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (lock_exclude(tx, lock_of_api_key(id), fault) != 0 ||
-        pg_step(tx, &update, &params, &updated, fault) != 0)
+    if (revocation_make(tx, &revocation, &params, fault) != 0)
         return -1;
-    if (pg_affected(updated) == 1)
-        return events_commit(tx, &event, 1, fault);
-    if (pg_step(tx, &exists, &params, &found, fault) != 0)
-        return -1;
-    if (PQntuples(found) == 0)
-        return fault_set(fault, FAULT_NOT_FOUND, "no such API key");
-    return fault_set(fault, FAULT_STATE_CONFLICT, "the API key is revoked already");
+    return events_commit(tx, &event, 1, fault);
 }
 
 int api_keys_list(struct pg *pg, const char *tenant, api_keys_each *each, void *context,

@@ -46,6 +46,9 @@ struct api_key {
 /* A step of an open transaction: locks the key that asks against its revocation, then looks whether
  * it still lives. FAULT_NOT_AUTHENTICATED if not; NULL, the operator, always does. */
 int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault) MUST_CHECK;
+/* The same, and takes `lock` exclusively, both in the order in which all take their locks. */
+int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock,
+                               struct fault *fault) MUST_CHECK;
 
 /* The live key of this id, of any tenant: tenant, principal, roles and secret_hash are set.
  * FAULT_NOT_FOUND for one that is unknown, revoked or expired. */
@@ -56,10 +59,11 @@ int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key,
 int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,
                     struct fault *fault) MUST_CHECK;
 
-/* Revokes under the exclusive lock, with its event: when this returns nothing is accepted or
- * started with the key any more. FAULT_NOT_FOUND; FAULT_STATE_CONFLICT if it is revoked already. */
-int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const struct event *event,
-                    struct fault *fault) MUST_CHECK;
+/* Revokes (storage/revocation.h), with its event: when this returns nothing is accepted or started
+ * with the key any more. asked_by_key, the API key that asks, may be this very one; NULL: the
+ * operator. */
+int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const char *asked_by_key,
+                    const struct event *event, struct fault *fault) MUST_CHECK;
 
 /* The tenant's keys, newest first, at most 1,000, without their hashes. -1 from `each` stops. */
 typedef int api_keys_each(void *context, const struct api_key *key);

@@ -18,8 +18,8 @@ int workers_register(struct pg *pg, const struct worker_row *worker, int64_t lea
     return pg_query_as(pg, NULL, &insert, &params, NULL, fault);
 }
 
-int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct uuid *ret_cancels,
-                  size_t *ret_count, struct fault *fault)
+int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms,
+                  struct worker_cancel *ret_cancels, size_t *ret_count, struct fault *fault)
 {
     /* One row at least where the lease holds: the outer join keeps it when there is no cancel. */
     static const struct pg_statement update = {
@@ -27,8 +27,9 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
         "WITH w AS ("
         "  UPDATE worker SET lease_expires_at = now() + $2 * interval '1 millisecond'"
         "   WHERE worker_id = $1 AND lease_expires_at > '-infinity' RETURNING worker_id"
-        ") SELECT c.execution_id FROM w LEFT JOIN ("
-        "    SELECT q.worker_id, a.execution_id FROM execution_queue q JOIN execution_active a "
+        ") SELECT c.execution_id, c.cancel_reason FROM w LEFT JOIN ("
+        "    SELECT q.worker_id, a.execution_id, a.cancel_reason FROM execution_queue q JOIN "
+        "execution_active a "
         "USING (execution_id)"
         "     WHERE a.cancel_requested_at IS NOT NULL AND q.worker_id = $1) c ON c.worker_id = "
         "w.worker_id"
@@ -44,7 +45,8 @@ int workers_renew(struct pg *pg, const struct uuid *id, int64_t lease_ms, struct
     size_t count = 0;
     for (int row = 0; row < PQntuples(result); row++)
         if (!pg_is_null(result, row, 0))
-            ret_cancels[count++] = pg_get_uuid(result, row, 0);
+            ret_cancels[count++] = (struct worker_cancel){pg_get_uuid(result, row, 0),
+                                                          cancel_reason_get(result, row, 1)};
     *ret_count = count;
     return 0;
 }

@@ -266,6 +266,31 @@ void scene_approve(struct scene *scene, const char *tenant, const struct digest 
     assert_ok(armory_approve(scene->api, tenant, sha256, &approval, event, &fault));
 }
 
+static int say_revoked(void *context, const struct cancels_count *count, struct event **ret_event,
+                       struct fault *fault)
+{
+    char words[64];
+    (void)fault;
+    (void)snprintf(words, sizeof words, "queued %d, running %d", (int)count->queued,
+                   (int)count->running);
+    *ret_event = scene_event(EVENT_ARTIFACT_REVOKED, context, words, NULL);
+    return 0;
+}
+
+int scene_revoke(struct pg *pg, const char *tenant, const struct digest *sha256,
+                 const char *asked_by_key, bool cancel_running, struct fault *fault)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s", tenant);
+    const struct artifact_revocation order = {.principal = "admin",
+                                              .api_key_id = asked_by_key,
+                                              .reason = "a hole",
+                                              .cancel_running = cancel_running,
+                                              .say = say_revoked,
+                                              .context = name};
+    return armory_revoke(pg, tenant, sha256, &order, fault);
+}
+
 struct digest scene_input(struct scene *scene, const char *tenant, const char *bytes,
                           int64_t expires_ms)
 {

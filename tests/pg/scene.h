@@ -68,6 +68,9 @@ void scene_inspected(struct scene *scene, const char *tenant, const struct diges
 void scene_approve(struct scene *scene, const char *tenant, const struct digest *sha256,
                    const char *principal);
 struct digest scene_descriptor_digest(const char *name);
+/* armory_revoke() by an admin; its event's subject is "queued 3, running 1". */
+int scene_revoke(struct pg *pg, const char *tenant, const struct digest *sha256,
+                 const char *asked_by_key, bool cancel_running, struct fault *fault) MUST_CHECK;
 /* An input of these bytes, which expires then (INT64_MIN: never). */
 struct digest scene_input(struct scene *scene, const char *tenant, const char *bytes,
                           int64_t expires_ms);

@@ -307,8 +307,9 @@ static void writes_ask_for_their_tenant(void **state)
     struct scene_order order = fill(scene, scene->tenant);
     struct uuid upload = scene_upload(scene, scene->tenant, "bytes");
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_REVOKED, other, "x", NULL);
-    assert_fault(api_keys_revoke(pg, other, order.api_key_id, event, &fault), FAULT_NOT_FOUND, "");
-    assert_fault(keys_revoke(pg, other, order.kid, event, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(api_keys_revoke(pg, other, order.api_key_id, NULL, event, &fault), FAULT_NOT_FOUND,
+                 "");
+    assert_fault(keys_revoke(pg, other, order.kid, NULL, event, &fault), FAULT_NOT_FOUND, "");
     assert_fault(blobs_append(pg, other, &upload, 1, span_text("x"), &fault), FAULT_UNAVAILABLE,
                  "");
     assert_ok(blobs_remove(pg, other, &upload, &fault));

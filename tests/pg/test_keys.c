@@ -25,7 +25,7 @@ static struct key_record record_of(const char *kid)
 static int revoke_key(struct scene *scene, const char *tenant, const char *kid, struct fault *fault)
 {
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_REVOKED, tenant, kid, NULL);
-    return keys_revoke(scene->api, tenant, kid, event, fault);
+    return keys_revoke(scene->api, tenant, kid, NULL, event, fault);
 }
 
 static void assert_found(struct scene *scene, const char *tenant, const char *kid,

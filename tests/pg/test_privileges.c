@@ -34,7 +34,7 @@ static const struct {
     {"execution_active",
      {"INSERT(accepted_event_id,action,api_key_id,correlation_id,execution_id,kid,manifest_sha256,"
       "operator_id,source,submitted_at,target_urn,task_id,tenant_id,token,tool_sha256,traceparent) "
-      "SELECT",
+      "SELECT UPDATE(cancel_event_id,cancel_reason,cancel_requested_at)",
       "DELETE SELECT UPDATE(started_at,started_event_id,state,worker)", NULL, "SELECT"}},
     {"execution_all", {"SELECT", "SELECT", NULL, "SELECT"}},
     {"execution_nonce", {"INSERT SELECT", "SELECT", NULL, NULL}},

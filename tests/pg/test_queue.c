@@ -169,7 +169,7 @@ static void a_claim_is_loaded_by_its_holder(void **state)
     assert_int_equal(queued.state, EXECUTION_QUEUED);
     assert_true(queued.submitted_ms == job.admission.submitted_ms);
     assert_true(queued.started_ms == INT64_MIN);
-    assert_false(queued.cancel_requested);
+    assert_int_equal(queued.cancel, CANCEL_NONE);
     assert_string_equal(queued.api_key_id, order.api_key_id);
     assert_string_equal(queued.kid, "key-1");
     assert_true(span_equal(queued.token, span_text(job.token)));
@@ -277,7 +277,9 @@ static void what_came_in_between_stops_a_start(void **state)
     } cases[] = {
         {"UPDATE worker SET lease_expires_at = now() - interval '1 second'", FAULT_STATE_CONFLICT},
         {"DELETE FROM worker", FAULT_STATE_CONFLICT},
-        {"UPDATE execution_active SET cancel_requested_at = now()", FAULT_STATE_CONFLICT},
+        {"UPDATE execution_active SET cancel_requested_at = now(), cancel_reason = "
+         "'cancel_requested'",
+         FAULT_STATE_CONFLICT},
         {"UPDATE api_key SET revoked_at = now()", FAULT_NOT_AUTHENTICATED},
         {"UPDATE verification_key SET revoked_at = now()", FAULT_SIGNATURE_INVALID},
         {"UPDATE artifact SET state = 'revoked', revoked_at = now() WHERE state = 'pending'",

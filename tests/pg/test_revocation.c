@@ -2,7 +2,6 @@
 /* Goal: when a revocation has returned nothing is accepted or started with what it took back, also
  * if both were on their way at once. */
 #include "base/clock.h"
-#include "storage/events.h"
 #include "storage/keys.h"
 #include "storage/locks.h"
 #include "tests/pg/scene.h"
@@ -18,31 +17,13 @@ struct side {
     struct scene *scene;
     const struct scene_order *order;
     enum what what;
+    const char *asked_by_key;
     struct pg *pg;
     pthread_t thread;
     struct claim claim;
     int status;
     struct fault fault;
 };
-
-/* An artifact's revocation as an api does it; storage/ has none yet. */
-static int revoke_artifact(struct pg *pg, const struct scene_order *order,
-                           const struct event *event, struct fault *fault)
-{
-    static const struct pg_statement update = {
-        "test_revoke_artifact", "UPDATE artifact SET state = 'revoked', revoked_at = now(),"
-                                " revoked_by = 'admin' WHERE tenant_id = $1 AND sha256 = $2"};
-    const char *tenants[] = {order->tenant, NULL};
-    struct pg_params params = {0};
-    pg_text(&params, order->tenant);
-    pg_digest(&params, &order->tool_sha256);
-    AUTO_PG_TX struct pg *tx = pg;
-    pg_begin(tx, tenants);
-    if (lock_exclude(tx, lock_of_artifact(order->tenant, &order->tool_sha256), fault) != 0 ||
-        pg_step(tx, &update, &params, NULL, fault) != 0)
-        return -1;
-    return events_commit(tx, &event, 1, fault);
-}
 
 static void *revoke_main(void *context)
 {
@@ -52,12 +33,13 @@ static void *revoke_main(void *context)
                                             EVENT_ARTIFACT_REVOKED};
     AUTO_EVENT struct event *event = scene_event(types[side->what], tenant, "revoked", NULL);
     if (side->what == API_KEY)
-        side->status =
-            api_keys_revoke(side->pg, tenant, side->order->api_key_id, event, &side->fault);
+        side->status = api_keys_revoke(side->pg, tenant, side->order->api_key_id,
+                                       side->asked_by_key, event, &side->fault);
     else if (side->what == KEY)
-        side->status = keys_revoke(side->pg, tenant, side->order->kid, event, &side->fault);
+        side->status = keys_revoke(side->pg, tenant, side->order->kid, NULL, event, &side->fault);
     else
-        side->status = revoke_artifact(side->pg, side->order, event, &side->fault);
+        side->status =
+            scene_revoke(side->pg, tenant, &side->order->tool_sha256, NULL, false, &side->fault);
     return NULL;
 }
 
@@ -147,7 +129,7 @@ static void race(struct scene *scene, enum what what, bool start, bool revoke_fi
         scene_number(scene,
                      "SELECT count(*) FROM event e JOIN event_pending p USING (event_id), event r "
                      "JOIN event_pending q ON q.event_id = r.event_id WHERE e.tenant_id = '%s' AND "
-                     "r.tenant_id = e.tenant_id AND r.subject = 'revoked' AND e.type = "
+                     "r.tenant_id = e.tenant_id AND r.type LIKE '%%.revoked.v1' AND e.type = "
                      "'io.sallyport.execution.%s.v1' AND p.seq > q.seq",
                      scene->tenant, start ? "started" : "accepted"),
         0);
@@ -212,7 +194,7 @@ static void a_revoked_caller_does_nothing_more(void **state)
     scene_inspected(scene, tenant, &tool);
     AUTO_EVENT struct event *revoked = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_ADDED, tenant, "by eve", NULL);
-    assert_ok(api_keys_revoke(scene->api, tenant, id, revoked, &fault));
+    assert_ok(api_keys_revoke(scene->api, tenant, id, NULL, revoked, &fault));
     struct api_key api_key = {.id = "abababababababab",
                               .principal = "mallory",
                               .roles = ROLE_ADMIN,
@@ -252,6 +234,54 @@ static void a_revoked_caller_does_nothing_more(void **state)
                                   "tenant_id = '%s'",
                                   tenant),
                      0);
+}
+
+/* And revokes nothing either. But its own key it may: that is its last word. */
+static void a_revoked_caller_revokes_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    const char *tenant = scene->tenant;
+    struct scene_order order = scene_order(scene, tenant);
+    const char *id = scene_api_key(scene, tenant, "eve", ROLE_ADMIN);
+    AUTO_EVENT struct event *event = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
+    AUTO_EVENT struct event *late = scene_event(EVENT_APIKEY_REVOKED, tenant, "late", NULL);
+    assert_ok(api_keys_revoke(scene->api, tenant, id, id, event, &fault));
+    assert_fault(api_keys_revoke(scene->api, tenant, order.api_key_id, id, late, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    assert_fault(keys_revoke(scene->api, tenant, order.kid, id, late, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    assert_fault(scene_revoke(scene->api, tenant, &order.tool_sha256, id, true, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
+    scene_queue(scene, &order, "job", 1);
+}
+
+/* Two admins at once, each with the other's key in hand: the locks have one order, so one wins. */
+static void who_revoke_each_other(void **state)
+{
+    struct scene *scene = *state;
+    struct scene_order orders[2];
+    struct side sides[2];
+    for (int i = 0; i < 2; i++)
+        orders[i] = (struct scene_order){
+            .tenant = scene->tenant,
+            .api_key_id = scene_api_key(scene, scene->tenant, i == 0 ? "ann" : "ben", ROLE_ADMIN)};
+    scene_sql(scene, "BEGIN");
+    scene_sql(scene, "LOCK TABLE event IN EXCLUSIVE MODE");
+    for (int i = 0; i < 2; i++) {
+        sides[i] = (struct side){.scene = scene,
+                                 .order = &orders[i],
+                                 .what = API_KEY,
+                                 .asked_by_key = orders[1 - i].api_key_id};
+        side_begin(&sides[i], revoke_main);
+        await_waiting(scene, i == 0 ? "relation" : "advisory");
+    }
+    scene_sql(scene, "COMMIT");
+    side_end(&sides[0]);
+    side_end(&sides[1]);
+    fixture_assert_ok(sides[0].status, &sides[0].fault, __FILE__, __LINE__);
+    fixture_assert_fault(sides[1].status, FAULT_NOT_AUTHENTICATED, "", &sides[1].fault, __FILE__,
+                         __LINE__);
 }
 
 /* Attack: a taken-over api takes a revocation back. */
@@ -294,6 +324,8 @@ int main(void)
         SCENE_TEST(not_started_behind_a_revocation),
         SCENE_TEST(deciders_do_not_wait_for_each_other),
         SCENE_TEST(a_revoked_caller_does_nothing_more),
+        SCENE_TEST(a_revoked_caller_revokes_nothing),
+        SCENE_TEST(who_revoke_each_other),
         SCENE_TEST(a_revocation_is_final),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);

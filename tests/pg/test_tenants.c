@@ -139,7 +139,7 @@ static int create_key(struct pg *pg, const struct api_key *key, struct fault *fa
 static int revoke_key(struct pg *pg, const char *tenant, const char *id, struct fault *fault)
 {
     AUTO_EVENT struct event *event = scene_event(EVENT_APIKEY_REVOKED, tenant, id, NULL);
-    return api_keys_revoke(pg, tenant, id, event, fault);
+    return api_keys_revoke(pg, tenant, id, NULL, event, fault);
 }
 
 static void an_api_key_is_found_as_it_was_made(void **state)

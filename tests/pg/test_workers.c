@@ -6,7 +6,7 @@
 #include "tests/pg/scene.h"
 
 static int renew(struct scene *scene, const struct uuid *worker, size_t *ret_count,
-                 struct uuid *ret_cancels, struct fault *fault)
+                 struct worker_cancel *ret_cancels, struct fault *fault)
 {
     return workers_renew(scene->worker, worker, 60000, ret_cancels, ret_count, fault);
 }
@@ -24,7 +24,8 @@ static void a_lease_is_renewed_until_it_is_forgotten(void **state)
 {
     struct scene *scene = *state;
     struct fault fault;
-    struct uuid cancels[WORKER_CANCELS_MAX], stranger = uuid_v7();
+    struct worker_cancel cancels[WORKER_CANCELS_MAX];
+    struct uuid stranger = uuid_v7();
     size_t count = 99;
     const struct worker_row row = {
         .id = uuid_v7(), .node = "n", .slots = 1, .version = "1", .checks = "[]"};
@@ -52,7 +53,7 @@ static void a_renewal_tells_of_cancels(void **state)
     struct fault fault;
     struct scene_order order = scene_order(scene, scene->tenant);
     struct uuid one = scene_worker(scene), two = scene_worker(scene);
-    struct uuid cancels[WORKER_CANCELS_MAX];
+    struct worker_cancel cancels[WORKER_CANCELS_MAX];
     struct claim claims[4];
     size_t count = 99;
     scene_queue(scene, &order, "job", 5);
@@ -62,18 +63,20 @@ static void a_renewal_tells_of_cancels(void **state)
     assert_ok(renew(scene, &one, &count, cancels, &fault));
     assert_int_equal(count, 0);
     scene_sql(scene,
-              "UPDATE execution_active SET cancel_requested_at = now() WHERE execution_id <> "
-              "'%s'",
+              "UPDATE execution_active SET cancel_requested_at = now(), cancel_reason = CASE WHEN "
+              "state = 'running' THEN 'artifact_revoked' ELSE 'cancel_requested' END WHERE "
+              "execution_id <> '%s'",
               uuid_format(&claims[1].execution_id).text);
     assert_ok(renew(scene, &one, &count, cancels, &fault));
     assert_int_equal(count, 2); /* the running one and the claimed one; not what others hold */
-    for (size_t i = 0; i < count; i++)
-        assert_true(uuid_equal(&cancels[i], &claims[0].execution_id) ||
-                    uuid_equal(&cancels[i], &claims[2].execution_id));
-    assert_false(uuid_equal(&cancels[0], &cancels[1]));
+    size_t first = uuid_equal(&cancels[0].execution_id, &claims[0].execution_id) ? 0 : 1;
+    assert_true(uuid_equal(&cancels[first].execution_id, &claims[0].execution_id));
+    assert_int_equal(cancels[first].reason, CANCEL_ARTIFACT_REVOKED);
+    assert_true(uuid_equal(&cancels[1 - first].execution_id, &claims[2].execution_id));
+    assert_int_equal(cancels[1 - first].reason, CANCEL_REQUESTED);
     assert_ok(renew(scene, &two, &count, cancels, &fault));
     assert_int_equal(count, 1);
-    assert_true(uuid_equal(&cancels[0], &claims[3].execution_id));
+    assert_true(uuid_equal(&cancels[0].execution_id, &claims[3].execution_id));
 }
 
 /* More cancels than a renewal carries: the rest comes as these end. */
@@ -81,16 +84,18 @@ static void a_renewal_carries_a_maximum(void **state)
 {
     struct scene *scene = *state;
     struct fault fault;
-    struct uuid worker = scene_worker(scene), cancels[WORKER_CANCELS_MAX];
+    struct uuid worker = scene_worker(scene);
+    struct worker_cancel cancels[WORKER_CANCELS_MAX];
     size_t count = 0;
-    scene_sql(scene,
-              "INSERT INTO execution_active (execution_id, tenant_id, submitted_at, task_id, "
-              "operator_id, correlation_id, source, action, target_urn, tool_sha256, "
-              "manifest_sha256, api_key_id, kid, token, accepted_event_id, "
-              "cancel_requested_at) SELECT gen_random_uuid(), '%s', now(), 't', 'o', 'c', "
-              "'s', 'a', 'u', sha256(''), sha256(''), 'k', 'k', 't', gen_random_uuid(), now() "
-              "FROM generate_series(1, 300)",
-              scene->tenant);
+    scene_sql(
+        scene,
+        "INSERT INTO execution_active (execution_id, tenant_id, submitted_at, task_id, "
+        "operator_id, correlation_id, source, action, target_urn, tool_sha256, "
+        "manifest_sha256, api_key_id, kid, token, accepted_event_id, "
+        "cancel_requested_at, cancel_reason) SELECT gen_random_uuid(), '%s', now(), 't', 'o', 'c', "
+        "'s', 'a', 'u', sha256(''), sha256(''), 'k', 'k', 't', gen_random_uuid(), now(), "
+        "'cancel_requested' FROM generate_series(1, 300)",
+        scene->tenant);
     scene_sql(scene,
               "INSERT INTO execution_queue SELECT execution_id, tenant_id, '%s', 1 FROM "
               "execution_active",
@@ -104,7 +109,8 @@ static void who_leaves_claims_no_more(void **state)
     struct scene *scene = *state;
     struct fault fault;
     struct scene_order order = scene_order(scene, scene->tenant);
-    struct uuid worker = scene_worker(scene), gone = scene_worker(scene), cancels[256];
+    struct uuid worker = scene_worker(scene), gone = scene_worker(scene);
+    struct worker_cancel cancels[WORKER_CANCELS_MAX];
     struct claim claim;
     size_t count = 99;
     scene_queue(scene, &order, "job", 1);

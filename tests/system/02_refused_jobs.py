@@ -139,8 +139,7 @@ def test_an_artifact_that_is_not_there(world):
 
 def test_an_artifact_that_was_revoked(world):
     digest = world.tool("revoked")
-    world.db.sql("UPDATE artifact SET state = 'revoked', revoked_by = 'admin', revoked_at = now(), reason = 'found bad'"
-                 f" WHERE sha256 = '\\x{digest[7:]}'")
+    world.revoke(digest).expect(200)
     refused(world, world.token("print", "never", tool=digest), 403, "artifact_revoked")
 
 

@@ -86,8 +86,7 @@ def test_a_known_token_whose_tool_is_gone(world):
     digest = world.tool("short-lived")
     token = world.token("print", "before", tool=digest)
     execution_id = world.submit(token, wait=30).expect(200).json["id"]
-    world.db.sql("UPDATE artifact SET state = 'revoked', revoked_by = 'admin', revoked_at = now(), reason = 'found bad'"
-                 f" WHERE sha256 = '\\x{digest[7:]}'")
+    world.revoke(digest).expect(200)
     assert world.submit(token).expect(200).json["id"] == execution_id
     world.submit(world.token("print", "after", tool=digest)).refused(403, "artifact_revoked")
 

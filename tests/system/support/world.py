@@ -224,6 +224,10 @@ class World:
         return self.caller(caller, tenant).post(f"/v1/armory/artifacts/{digest}/approvals",
                                                 {"descriptor_sha256": named, "comment": "looked at it", **more})
 
+    def revoke(self, digest, caller="admin", tenant=TENANT, **more):
+        """POST .../revocation."""
+        return self.caller(caller, tenant).post(f"/v1/armory/artifacts/{digest}/revocation", {"reason": "found bad", **more})
+
     def tool(self, salt="", tenant=TENANT, approved=True, **descriptor):
         """The digest of our program, inspected and (unless told otherwise) approved by two."""
         with self.lock:
