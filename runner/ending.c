@@ -232,8 +232,8 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     facts.signal = result == NULL ? 0 : result->signal;
     facts.limits_hit = names;
     facts.limits_hit_count = hit_names(hits, names, ARRAY_LEN(names));
-    facts.argv = whole ? job->argv : NULL;
-    facts.argv_count = whole ? job->argv_count : 0;
+    facts.argv = whole ? job->command.argv : NULL;
+    facts.argv_count = whole ? job->command.argv_count : 0;
     if (result != NULL && whole) {
         facts_of_stream(&result->output[SANDBOX_STDOUT], &facts.out);
         facts_of_stream(&result->output[SANDBOX_STDERR], &facts.err);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ledger/finished.h"
+#include "runner/command.h"
 #include "runner/worker.h"
 #include "storage/armory.h"
 #include "storage/queue.h"
@@ -78,9 +79,8 @@ struct job {
     struct digest *inputs;
     char worker_name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2]; /* <node>/<incarnation> */
     struct cache_entry *entry;
-    char *folder;      /* its inputs; NULL until made */
-    const char **argv; /* NULL-terminated */
-    size_t argv_count;
+    char *folder; /* its inputs; NULL until made */
+    struct command command;
     struct sandbox_limits limits;
     int64_t started_ms; /* 0: not yet */
     struct event *started_event;
