@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the place_*.c files only: the way into the root, and how its refusals are told. */
+#pragma once
+
+#include "unpack/place.h"
+
+/* openat2() beneath the folder, through no link; path "" is the folder itself. -1 with errno. */
+int place_open(int folder, const char *path, uint64_t flags, uint64_t mode);
+
+/* Another entry, or FAULT_ARTIFACT_INVALID past the maximum. */
+int place_count(struct place *place, struct fault *fault) MUST_CHECK;
+
+/* Both return -1: `path: why`, and the kernel's refusal in errno told as the archive's doing. */
+int place_refuse(struct fault *fault, const char *path, const char *why);
+int place_refuse_errno(struct fault *fault, const char *path);
+
+/* Where the last component of a path begins; *ret_folder (of PLACE_PATH_MAX + 1 bytes) is what is
+ * before it, "" for the root. */
+const char *place_split(const char *path, char *ret_folder);
