@@ -13,6 +13,7 @@
 
 #define INSPECT_SECONDS 600
 #define POLL_MS 200
+#define IMAGE_CELL_MAX (64 * 1024 * 12) /* an escape may take twelve bytes */
 
 static const struct column list_columns[] = {
     {"SHA256", "sha256", COLUMN_DIGEST}, {"KIND", "kind", COLUMN_TEXT},
@@ -59,6 +60,7 @@ static int show(struct client *client, const json_t *artifact, struct fault *fau
         {"ingested_by", "ingested_by", COLUMN_TEXT},
         {"ingested_at", "ingested_at", COLUMN_TEXT},
         {"quorum", "quorum", COLUMN_TEXT},
+        {"image", "image", COLUMN_TEXT},
     };
     const json_t *approvals = json_object_get(artifact, "approvals");
     if (output_record(&client->output, columns, ARRAY_LEN(columns), artifact, fault) != 0)
@@ -163,6 +165,24 @@ static int check_descriptor(const json_t *artifact, const struct digest *digest,
     return 0;
 }
 
+/* What the inspection read in an image; the digest that is approved covers it. */
+static void announce_image(const json_t *image)
+{
+    static const char *const members[] = {"entrypoint", "program", "cmd",
+                                          "env",        "user",    "working_dir"};
+    if (!json_is_object(image))
+        return;
+    output_note("  as the image says it is started:");
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        AUTO_BUF struct buf cell = BUF(IMAGE_CELL_MAX);
+        const json_t *value = json_object_get(image, members[i]);
+        if (value == NULL)
+            continue;
+        output_cell(&cell, value);
+        output_note("    %-11s %s", members[i], buf_text(&cell));
+    }
+}
+
 /* On stderr: what an approval is given for. */
 static void announce(const json_t *artifact)
 {
@@ -175,6 +195,7 @@ static void announce(const json_t *artifact)
         output_cell(&cell, json_object_get(descriptor, members[i]));
         output_note("  %-11s %s", members[i], buf_text(&cell));
     }
+    announce_image(json_object_get(artifact, "image"));
 }
 
 static int approval_body(const struct args *args, const char *descriptor_sha256, json_t **ret_body,

@@ -27,6 +27,7 @@ static void job_free(struct job *job)
     free(job->inputs);
     free(job->folder);
     command_free(&job->command);
+    json_decref(job->checks);
 }
 
 /* What is asked, else the artifact's default, else ours; never more than the host allows. */
@@ -93,12 +94,13 @@ static int fetch(struct job *job, struct fault *fault)
 static int build_started(struct job *job, struct fault *fault)
 {
     const struct worker *worker = job->slot->worker;
+    job->checks = sandbox_checks_of(worker->config.sandbox, job->command.uid);
     AUTO_JSON json_t *data = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:o}", "task_id", job->queued.task_id, "tenant_id",
         job->queued.tenant_id, "tool_sha256", digest_format(&job->manifest->tool_sha256).text,
         "descriptor_sha256", digest_format(&job->artifact.descriptor_sha256).text, "worker",
         job->worker_name, "runtime", sandbox_runtime(worker->config.sandbox), "isolation_checks",
-        sandbox_isolation_checks(worker->config.sandbox), "limits", limits_json(&job->limits));
+        job->checks, "limits", limits_json(&job->limits));
     if (data == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     job->started_ms = clock_wall_ms();
@@ -119,8 +121,10 @@ static int start(struct job *job, struct fault *fault)
     if (job_prove(job, fault) != 0)
         return -1;
     choose_limits(job);
-    if (command_build(job->descriptor, job->manifest, &job->command, fault) != 0 ||
-        fetch(job, fault) != 0 || build_started(job, fault) != 0)
+    if (fetch(job, fault) != 0 ||
+        command_build(job->descriptor, cache_entry_image(job->entry), job->manifest, &job->command,
+                      fault) != 0 ||
+        build_started(job, fault) != 0)
         return -1;
     struct spent_nonce spent = {job->manifest->nonce, job->token->signing_digest};
     return queue_start(job->slot->pg, &job->claim, &job->facts, &spent, job->worker_name,
@@ -149,6 +153,9 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
         .rootfs = cache_entry_root(job->entry),
         .argv = job->command.argv,
         .env = job->command.env,
+        .workdir = job->command.workdir,
+        .uid = job->command.uid,
+        .gid = job->command.gid,
         .inputs = inputs,
         .input_count = m->input_count,
         .manifest = job->token->payload,
@@ -202,7 +209,7 @@ bool job_run(struct slot *slot, const struct claim *claim)
     AUTO(job_free) struct job job = {.slot = slot, .claim = *claim};
     AUTO_SANDBOX_RESULT struct sandbox_result result = {0};
     struct fault fault;
-    worker_name_format(slot->worker, claim, job.worker_name, sizeof job.worker_name);
+    worker_name_format(slot->worker, &claim->worker_id, job.worker_name, sizeof job.worker_name);
     if (queue_load(slot->pg, claim, &job.queued, &fault) != 0) {
         log_warn("a claim could not be loaded", "{s:s}", "detail", fault.detail);
         return fault.code == FAULT_STATE_CONFLICT;

@@ -81,6 +81,7 @@ struct job {
     struct cache_entry *entry;
     char *folder; /* its inputs; NULL until made */
     struct command command;
+    json_t *checks; /* isolation_checks, as they hold for it; NULL until it is started */
     struct sandbox_limits limits;
     int64_t started_ms; /* 0: not yet */
     struct event *started_event;
@@ -97,8 +98,8 @@ int job_prove(struct job *job, struct fault *fault) MUST_CHECK;
 /* ---- ending.c ---- */
 /* True for faults that pass: the job goes back to the queue. */
 bool fault_passes(const struct fault *fault);
-/* <node>/<incarnation>, of a claim. */
-void worker_name_format(const struct worker *worker, const struct claim *claim, char *ret_name,
+/* <node>/<incarnation>. */
+void worker_name_format(const struct worker *worker, const struct uuid *incarnation, char *ret_name,
                         size_t size);
 /* Ends before the start: refused or cancelled. */
 void job_end_unstarted(struct job *job, enum execution_state state, const char *reason,

@@ -113,7 +113,7 @@ static int walk(const struct spool *spool, const struct layer *layer, struct pla
                      ? each_entry(archive, place, each, fault)
                      : reader_refuse(archive, fault);
     if (feed.fault.code != FAULT_NONE)
-        *fault = feed.fault;
+        return fault_set(fault, feed.fault.code, "%s", feed.fault.detail);
     if (result != 0 || stream_end(stream, &found, ret_bytes, fault) != 0)
         return -1;
     return digest_equal(&found, &layer->diff_id)
@@ -125,17 +125,26 @@ static int walk(const struct spool *spool, const struct layer *layer, struct pla
 
 /* ---- applying ---- */
 
+static bool is_folder(const struct change *change)
+{
+    return !change->hard && archive_entry_filetype(change->entry) == AE_IFDIR;
+}
+
 /* Takes away what the change hides or replaces. A folder stays where there is one. */
 static int clear(const struct change *change, struct place *place, struct fault *fault)
 {
     struct stat there;
-    if (change->whiteout == WHITEOUT_ALL)
+    switch (change->whiteout) {
+    case WHITEOUT_ALL:
         return place_empty(place, change->path, fault);
+    case WHITEOUT_ONE:
+        return place_remove(place, change->path, fault);
+    case WHITEOUT_NONE:
+        break;
+    }
     if (place_look(place, change->path, &there, fault) != 0)
         return -1;
-    bool stays =
-        there.st_mode == 0 || (S_ISDIR(there.st_mode) && change->whiteout == WHITEOUT_NONE &&
-                               !change->hard && archive_entry_filetype(change->entry) == AE_IFDIR);
+    bool stays = there.st_mode == 0 || (S_ISDIR(there.st_mode) && is_folder(change));
     return stays ? 0 : place_remove(place, change->path, fault);
 }
 
@@ -144,7 +153,7 @@ static int fill(const struct change *change, struct place *place, struct fault *
     struct stat there;
     if (change->whiteout != WHITEOUT_NONE)
         return 0;
-    if (!change->hard && archive_entry_filetype(change->entry) == AE_IFDIR) {
+    if (is_folder(change)) {
         if (place_look(place, change->path, &there, fault) != 0)
             return -1;
         if (S_ISDIR(there.st_mode)) /* of a lower layer, or on the way to another entry */

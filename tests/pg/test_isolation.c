@@ -307,7 +307,7 @@ static void writes_ask_for_their_tenant(void **state)
     const struct input input = {
         .sha256 = digest_of("bytes", 5), .blob_id = upload, .size = 5, .expires_ms = INT64_MIN};
     assert_fault(inputs_add(pg, other, &input, "eve", &created, &fault), FAULT_UNAVAILABLE, "");
-    assert_ok(armory_inspected(pg, other, &order.tool_sha256, "eve", &fault));
+    assert_ok(scene_inspection(pg, other, &order.tool_sha256, "eve", NULL, &fault));
     const char *approver = scene_api_key(scene, scene->tenant, "dora", ROLE_APPROVER);
     const struct approval approval = {.principal = "dora",
                                       .api_key_id = approver,
