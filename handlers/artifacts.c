@@ -28,28 +28,28 @@ static int append_approval(void *context, const struct approval *approval)
     return json_array_append_new(context, item);
 }
 
-/* As the inspection stored it; null where it said nothing. */
+static json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
+{
+    json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
+                                    artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
+    return json_pack("{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i}", "sha256",
+                     json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
+                     artifact_kind_name(artifact->kind), "name", artifact->name, "version",
+                     artifact->version, "descriptor", descriptor, "descriptor_sha256",
+                     json_digest(&artifact->descriptor_sha256), "state", shown_state(artifact),
+                     "reason", json_text_or_null(artifact->reason), "ingested_by",
+                     artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
+                     "approvals", approvals, "quorum", artifact->quorum);
+}
+
+/* How an image says it is started, as its inspection stored it. */
 static json_t *image_json(const struct artifact *artifact)
 {
     return *artifact->image == '\0' ? json_null()
                                     : json_loads(artifact->image, JSON_REJECT_DUPLICATES, NULL);
 }
 
-static json_t *artifact_json(const struct artifact *artifact, json_t *approvals)
-{
-    json_t *descriptor = json_loadb((const char *)artifact->descriptor.data,
-                                    artifact->descriptor.len, JSON_REJECT_DUPLICATES, NULL);
-    return json_pack(
-        "{s:o, s:I, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:i, s:o}", "sha256",
-        json_digest(&artifact->sha256), "size", (json_int_t)artifact->size, "kind",
-        artifact_kind_name(artifact->kind), "name", artifact->name, "version", artifact->version,
-        "descriptor", descriptor, "descriptor_sha256", json_digest(&artifact->descriptor_sha256),
-        "state", shown_state(artifact), "reason", json_text_or_null(artifact->reason),
-        "ingested_by", artifact->ingested_by, "ingested_at", json_time(artifact->ingested_ms),
-        "approvals", approvals, "quorum", artifact->quorum, "image", image_json(artifact));
-}
-
-/* The artifact with its approvals. */
+/* The artifact with its approvals and its image. */
 static enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
 {
     struct fault fault;
@@ -65,7 +65,9 @@ static enum answer reply_artifact(struct request *request, int status, const str
                        digest_format(sha256).text);
         reply_header(request, "Location", location);
     }
-    return reply_json(request, status, artifact_json(&artifact, TAKE(approvals)));
+    json_t *object = artifact_json(&artifact, TAKE(approvals));
+    (void)json_object_set_new(object, "image", image_json(&artifact));
+    return reply_json(request, status, object);
 }
 
 enum answer handle_artifact_get(struct request *request)
@@ -78,7 +80,8 @@ enum answer handle_artifact_get(struct request *request)
     return reply_artifact(request, 200, &sha256);
 }
 
-/* The list's items, and the last digest it holds. Approvals are not listed here, only counted. */
+/* The list's items, and the last digest it holds. Approvals are not listed here, only counted, and
+ * what images say of their start is left out. */
 struct page {
     json_t *items;
     struct digest last;
