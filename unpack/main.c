@@ -120,8 +120,9 @@ int main(int argc, char **argv)
         say("the locale C.UTF-8 is missing");
         return FAILED;
     }
-    (void)digest_of("",
-                    0); /* libcrypto reads its configuration before it is told that there is none */
+    /* So do libcrypto, for its configuration, and jansson, for the seed of its hash tables. */
+    (void)digest_of("", 0);
+    json_object_seed(0);
     (void)umask(022);
     if (parse_order(argc, argv, &order, &fault) != 0) {
         say(fault.detail);
