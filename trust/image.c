@@ -43,16 +43,20 @@ static int invalid(struct fault *fault, const char *member, const char *expected
 
 /* ---- paths ---- */
 
-/* Absolute, of at most PATH_BYTES_MAX bytes, no empty, "." or ".." part ("/" itself is clean). */
+static bool is_dots(const char *name, size_t len)
+{
+    return (len == 1 && name[0] == '.') || (len == 2 && memcmp(name, "..", 2) == 0);
+}
+
+/* Absolute, of at most PATH_BYTES_MAX bytes, no empty, "." or ".." part; "/" itself is clean. */
 static bool path_is_clean(const char *path, size_t len)
 {
     if (len == 0 || len > PATH_BYTES_MAX || path[0] != '/' || text_has_control(path, len))
         return false;
-    for (size_t at = 1; at < len || (at == len && len > 1); at++) {
+    for (size_t at = 1; len > 1 && at <= len; at++) {
         const char *slash = memchr(path + at, '/', len - at);
         size_t part = slash == NULL ? len - at : (size_t)(slash - path) - at;
-        if (part == 0 || (part == 1 && path[at] == '.') ||
-            (part == 2 && memcmp(path + at, "..", 2) == 0))
+        if (part == 0 || is_dots(path + at, part))
             return false;
         at += part;
     }
