@@ -11,7 +11,7 @@ import pathlib
 import tarfile
 
 from support import images, tokens
-from support.world import FINISHED, STARTED, TENANT
+from support.world import FINISHED, STARTED, TENANT, TOP
 
 INSPECTED = "io.sallyport.artifact.inspected.v1"
 MADE = {}  # archives by name, made once a world
@@ -133,6 +133,19 @@ def test_the_events_agree(world):
     events = {event["type"]: event["data"] for event in world.events(execution["id"])}
     held = events[FINISHED]["execution_metadata"]["isolation_checks"]
     assert events[STARTED]["isolation_checks"] == held and held["uid"] == 4100, held
+
+
+def test_a_program_with_libraries_reads_inputs(world):
+    """Debian's yara and all it loads as a layer, its rules and a sample as inputs."""
+    data = TOP / "tests" / "data" / "yara"
+    image = images.Builder(world.folder, "yara").unpack(world.ground.packed("/usr/bin/yara")).layer()
+    digest, _ = push(world, image.configure(entrypoint=["yara"], env=["PATH=/usr/bin"]).docker_archive(), "yara")
+    for approver in ("approver-1", "approver-2"):
+        world.approve(digest, approver).expect(201)
+    inputs = [{"name": name, "sha256": world.input((data / name).read_bytes())} for name in ("rule.yar", "sample.txt")]
+    done = run(world, digest, "/in/rule.yar", "/in/sample.txt", inputs=inputs)
+    assert done["argv"] == ["/usr/bin/yara", "/in/rule.yar", "/in/sample.txt"], done["argv"]
+    assert done["stdout"] == "sallyport_first_job /in/sample.txt\n", done["stdout"]
 
 
 def test_root_is_nobody(world):

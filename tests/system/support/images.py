@@ -44,6 +44,11 @@ class Builder:
         os.symlink(target, self.root / path)
         return self
 
+    def unpack(self, archive):
+        """All that is in a rootfs archive."""
+        self.command("tar", "--zstd", "-xf", archive, "-C", str(self.root))
+        return self
+
     def layer(self):
         """What has changed since the last one, as a layer."""
         self.umoci("repack", "--refresh-bundle", "--image", self.image, self.bundle)
