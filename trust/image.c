@@ -208,8 +208,8 @@ int image_parse(struct span json, struct image **ret_image, struct fault *fault)
     if (json.len > IMAGE_JSON_MAX)
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "image: longer than %d bytes",
                          IMAGE_JSON_MAX);
-    AUTO_IMAGE struct image *image = calloc(1, sizeof(struct image_store));
-    struct image_store *store = (struct image_store *)image;
+    struct image_store *store = calloc(1, sizeof *store);
+    AUTO_IMAGE struct image *image = (struct image *)store;
     if (store == NULL)
         return fault_set(fault, FAULT_INTERNAL, "image: no memory");
     store->json = BUF(IMAGE_JSON_MAX);

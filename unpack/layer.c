@@ -56,7 +56,7 @@ static int read_change(struct archive *archive, struct archive_entry *entry,
     change->skipped = !change->hard && is_spare_device(entry, path);
     if (place_resolve(place, target, change->whiteout == WHITEOUT_ALL, change->path, fault) != 0)
         return -1;
-    if (!change->hard)
+    if (linked == NULL)
         return 0;
     return place_clean(below_root(linked), path, fault) != 0 ||
                    place_resolve(place, path, false, change->linked, fault) != 0

@@ -9,9 +9,9 @@ void layout_free(struct layout *layout)
     layout->config = NULL;
 }
 
-int layout_refuse(const char *document, const char *why, struct fault *fault)
+void layout_tell(const char *document, const char *why, struct fault *fault)
 {
-    return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.90s: %s", document, why);
+    fault_write(fault, FAULT_ARTIFACT_INVALID, "%.90s: %s", document, why);
 }
 
 int layout_load(const struct spool *spool, const struct spool_member *member, bool array,

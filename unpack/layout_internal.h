@@ -32,5 +32,6 @@ int layout_read_docker(const struct spool *spool, struct layout_parts *ret_parts
 int layout_load(const struct spool *spool, const struct spool_member *member, bool array,
                 json_t **ret_value, struct fault *fault) MUST_CHECK;
 
-/* Returns -1: `document: why`. */
-int layout_refuse(const char *document, const char *why, struct fault *fault);
+/* -1: `document: why`. A macro for the reason that fault_set() is one. */
+#define layout_refuse(...) (layout_tell(__VA_ARGS__), -1)
+void layout_tell(const char *document, const char *why, struct fault *fault);

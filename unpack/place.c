@@ -16,31 +16,32 @@
 /* A folder that so far only stands in the path of others; explicit ones are 0755. */
 #define IMPLICIT_MODE 0700
 
-int place_refuse(struct fault *fault, const char *path, const char *why)
+void place_tell(struct fault *fault, const char *path, const char *why)
 {
-    return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.150s: %s", path, why);
+    fault_write(fault, FAULT_ARTIFACT_INVALID, "%.150s: %s", path, why);
 }
 
-int place_refuse_errno(struct fault *fault, const char *path)
+void place_tell_errno(struct fault *fault, const char *path)
 {
-    switch (errno) {
-    case EEXIST:
-        return place_refuse(fault, path, "named twice");
-    case ELOOP:
-        return place_refuse(fault, path, "leads through a link");
-    case ENOTDIR:
-        return place_refuse(fault, path, "leads through something that is not a folder");
-    case EXDEV:
-        return place_refuse(fault, path, "leads out of the root");
-    case ENAMETOOLONG:
-        return place_refuse(fault, path, "too long");
-    case EFBIG:
-        return place_refuse(fault, path, "larger than allowed");
-    case EMLINK:
-        return place_refuse(fault, path, "has too many links");
-    default:
-        return fault_errno(fault, "cannot write %.100s", path);
+    static const struct {
+        int error;
+        const char *why;
+    } known[] = {
+        {EEXIST, "named twice"},
+        {ELOOP, "leads through a link"},
+        {ENOTDIR, "leads through something that is not a folder"},
+        {EXDEV, "leads out of the root"},
+        {ENAMETOOLONG, "too long"},
+        {EFBIG, "larger than allowed"},
+        {EMLINK, "has too many links"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (errno == known[i].error) {
+            place_tell(fault, path, known[i].why);
+            return;
+        }
     }
+    fault_write_errno(fault, "cannot write %.100s", path);
 }
 
 void place_begin(struct place *place, int root, int64_t max_bytes, int64_t max_entries)

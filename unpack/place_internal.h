@@ -10,9 +10,12 @@ int place_open(int folder, const char *path, uint64_t flags, uint64_t mode);
 /* Another entry, or FAULT_ARTIFACT_INVALID past the maximum. */
 int place_count(struct place *place, struct fault *fault) MUST_CHECK;
 
-/* Both return -1: `path: why`, and the kernel's refusal in errno told as the archive's doing. */
-int place_refuse(struct fault *fault, const char *path, const char *why);
-int place_refuse_errno(struct fault *fault, const char *path);
+/* Both are -1: `path: why`, and the kernel's refusal in errno told as the archive's doing. Macros
+ * for the reason that fault_set() is one. */
+#define place_refuse(...) (place_tell(__VA_ARGS__), -1)
+#define place_refuse_errno(...) (place_tell_errno(__VA_ARGS__), -1)
+void place_tell(struct fault *fault, const char *path, const char *why);
+void place_tell_errno(struct fault *fault, const char *path);
 
 /* Where the last component of a path begins; *ret_folder (of PLACE_PATH_MAX + 1 bytes) is what is
  * before it, "" for the root. */
