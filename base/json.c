@@ -36,11 +36,12 @@ struct json_size json_measure(struct span bytes)
     return size;
 }
 
-int json_object_parse(struct span bytes, enum fault_code code, const char *what,
-                      json_t **ret_object, struct fault *fault)
+static int parse(struct span bytes, enum fault_code code, const char *what, bool array,
+                 json_t **ret_value, struct fault *fault)
 {
+    const char *expected = array ? "a JSON array" : "a JSON object";
     if (bytes.len == 0)
-        return fault_set(fault, code, "%s: expected a JSON object, found nothing", what);
+        return fault_set(fault, code, "%s: expected %s, found nothing", what, expected);
     if (memchr(bytes.data, '\0', bytes.len) != NULL)
         return fault_set(fault, code, "%s: a NUL byte is not JSON", what);
     if (json_measure(bytes).depth > JSON_DEPTH_MAX) /* jansson's recursion stays shallow */
@@ -53,10 +54,22 @@ int json_object_parse(struct span bytes, enum fault_code code, const char *what,
                          json_error_code(&error) == json_error_duplicate_key
                              ? "duplicate member"
                              : "syntax, UTF-8 or number out of range");
-    if (!json_is_object(value))
-        return fault_set(fault, code, "%s: expected a JSON object", what);
-    *ret_object = TAKE(value);
+    if (array ? !json_is_array(value) : !json_is_object(value))
+        return fault_set(fault, code, "%s: expected %s", what, expected);
+    *ret_value = TAKE(value);
     return 0;
+}
+
+int json_object_parse(struct span bytes, enum fault_code code, const char *what,
+                      json_t **ret_object, struct fault *fault)
+{
+    return parse(bytes, code, what, false, ret_object, fault);
+}
+
+int json_array_parse(struct span bytes, enum fault_code code, const char *what, json_t **ret_array,
+                     struct fault *fault)
+{
+    return parse(bytes, code, what, true, ret_array, fault);
 }
 
 static int append_chunk(const char *chunk, size_t len, void *context)

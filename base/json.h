@@ -22,6 +22,10 @@ struct json_size json_measure(struct span bytes);
 int json_object_parse(struct span bytes, enum fault_code code, const char *what,
                       json_t **ret_object, struct fault *fault) MUST_CHECK;
 
+/* The same for an array. */
+int json_array_parse(struct span bytes, enum fault_code code, const char *what, json_t **ret_array,
+                     struct fault *fault) MUST_CHECK;
+
 /* Appends the compact form (jansson JSON_COMPACT, members in insertion order). Marks buf
  * failed where it does not fit. */
 void json_append(struct buf *buf, const json_t *value);

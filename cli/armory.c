@@ -15,6 +15,7 @@
 
 #define INSPECT_SECONDS 600
 #define POLL_MS 200
+#define IMAGE_CELL_MAX (64 * 1024 * 12) /* an escape may take twelve bytes */
 
 static const struct column list_columns[] = {
     {"SHA256", "sha256", COLUMN_DIGEST}, {"KIND", "kind", COLUMN_TEXT},
@@ -70,6 +71,7 @@ int armory_print(struct client *client, const json_t *artifact, struct fault *fa
         {"report says", "documents.report.summary", COLUMN_TEXT},
         {"revoked_by", "revoked_by", COLUMN_TEXT},
         {"revoked_at", "revoked_at", COLUMN_TEXT},
+        {"image", "image", COLUMN_TEXT},
     };
     const json_t *approvals = json_object_get(artifact, "approvals");
     if (output_record(&client->output, columns, ARRAY_LEN(columns), artifact, fault) != 0)
@@ -200,6 +202,24 @@ static void announce_member(const char *name, const json_t *value)
     output_note("  %-11s %s", name, buf_text(&cell));
 }
 
+/* What the inspection read in an image; the digest that is approved covers it. */
+static void announce_image(const json_t *image)
+{
+    static const char *const members[] = {"entrypoint", "program", "cmd",
+                                          "env",        "user",    "working_dir"};
+    if (!json_is_object(image))
+        return;
+    output_note("  as the image says it is started:");
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        AUTO_BUF struct buf cell = BUF(IMAGE_CELL_MAX);
+        const json_t *value = json_object_get(image, members[i]);
+        if (value == NULL)
+            continue;
+        output_cell(&cell, value);
+        output_note("    %-11s %s", members[i], buf_text(&cell));
+    }
+}
+
 /* On stderr: what an approval is given for. */
 static void announce(const json_t *artifact)
 {
@@ -215,6 +235,7 @@ static void announce(const json_t *artifact)
         if (json_is_object(document))
             announce_member("  it says", json_object_get(document, "summary"));
     }
+    announce_image(json_object_get(artifact, "image"));
 }
 
 /* The approval names the documents that were announced, or that there was none. A gateway of the

@@ -94,6 +94,13 @@ int documents_show(struct pg *pg, const char *tenant, const json_t *items, struc
                        : 0;
 }
 
+/* How an image says it is started, as its inspection stored it. */
+static json_t *image_json(const struct artifact *artifact)
+{
+    return *artifact->image == '\0' ? json_null()
+                                    : json_loads(artifact->image, JSON_REJECT_DUPLICATES, NULL);
+}
+
 enum answer reply_artifact(struct request *request, int status, const struct digest *sha256)
 {
     struct fault fault;
@@ -103,7 +110,9 @@ enum answer reply_artifact(struct request *request, int status, const struct dig
     if (armory_find(pg_of(request), tenant, sha256, &artifact, &fault) != 0 ||
         armory_approvals(pg_of(request), tenant, sha256, append_approval, approvals, &fault) != 0)
         return reply_fault(request, &fault);
-    (void)json_array_append_new(items, artifact_json(&artifact, TAKE(approvals)));
+    json_t *object = artifact_json(&artifact, TAKE(approvals));
+    (void)json_object_set_new(object, "image", image_json(&artifact));
+    (void)json_array_append_new(items, object);
     if (documents_show(pg_of(request), tenant, items, &fault) != 0)
         return reply_fault(request, &fault);
     if (request_method(request) == HTTP_POST) {

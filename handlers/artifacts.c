@@ -22,7 +22,8 @@ enum answer handle_artifact_get(struct request *request)
     return reply_artifact(request, 200, &sha256);
 }
 
-/* The list's items, and the last digest it holds. Approvals are not listed here, only counted. */
+/* The list's items, and the last digest it holds. Approvals are not listed here, only counted, and
+ * what images say of their start is left out. */
 struct page {
     json_t *items;
     struct digest last;

@@ -152,7 +152,21 @@ END;
 ALTER TABLE sallyport.artifact ADD COLUMN image text CHECK (octet_length(image) <= 65536);
 COMMENT ON COLUMN sallyport.artifact.image IS
     'JSON: how an oci image says it starts, shown to approvers; the worker reads it from the bytes again';
+ALTER TABLE sallyport.artifact ADD CHECK (image IS NULL OR kind = 'oci');
 GRANT UPDATE (image) ON sallyport.artifact TO sallyport_worker;
+
+-- What approvers were shown stays what it was.
+CREATE FUNCTION sallyport.artifact_image() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.state <> 'inspecting' AND NEW.image IS DISTINCT FROM OLD.image THEN
+        RAISE EXCEPTION 'how an image starts is said once, by its inspection' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER artifact_image BEFORE UPDATE OF image ON sallyport.artifact
+    FOR EACH ROW EXECUTE FUNCTION sallyport.artifact_image();
 
 -- The worker says how an inspection ended; nobody else may.
 DROP POLICY api_writes ON sallyport.event;

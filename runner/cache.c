@@ -244,6 +244,11 @@ const char *cache_entry_root(const struct cache_entry *entry)
     return entry->tree.root;
 }
 
+const struct image *cache_entry_image(const struct cache_entry *entry)
+{
+    return entry->tree.image;
+}
+
 int cache_entry_check(struct cache_entry *entry, struct fault *fault)
 {
     struct cache *cache = entry->cache;

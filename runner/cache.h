@@ -55,6 +55,9 @@ void cache_entry_cleanup(struct cache_entry **entry);
 /* The root folder, for struct sandbox_job.rootfs; borrowed. */
 const char *cache_entry_root(const struct cache_entry *entry);
 
+/* How it says it is started; borrowed. NULL for all kinds but oci. */
+const struct image *cache_entry_image(const struct cache_entry *entry);
+
 /* To be called before each run: walks the tree and compares inode, type, owner, size, mode,
  * mtime, ctime and links of everything with the record made at unpack. A difference is
  * FAULT_CONTENT_MISMATCH, and the entry is thrown away once nobody holds it, so that a later

@@ -13,7 +13,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define RECORD_MAX 4096
+#define RECORD_MAX (4096 + IMAGE_JSON_MAX)
 
 static int no_memory(struct fault *fault)
 {
@@ -97,37 +97,71 @@ void cache_tree_free(struct cache_tree *tree)
 {
     free(TAKE(tree->folder));
     free(TAKE(tree->root));
+    image_free(TAKE(tree->image));
 }
 
 /* ---- the record ---- */
 
+/* What the record is held to: the tree's content and, of an image, how it is started. */
+static struct digest seal(const struct cache_tree *tree)
+{
+    AUTO_BUF struct buf whole = BUF(DIGEST_LEN + IMAGE_JSON_MAX);
+    if (tree->image == NULL)
+        return tree->sum.content;
+    buf_append(&whole, tree->sum.content.bytes, DIGEST_LEN);
+    buf_append(&whole, tree->image->json.data, tree->image->json.len);
+    if (buf_failed(&whole))
+        abort(); /* no memory: a wrong digest must not go on */
+    return digest_of_span(buf_span(&whole));
+}
+
 static int write_record(const struct cache_tree *tree, struct fault *fault)
 {
+    struct digest content = seal(tree);
     AUTO_FREE char *path = path_join(tree->folder, "record");
     AUTO_JSON json_t *record =
-        json_pack("{s:s, s:I, s:I}", "content", digest_format(&tree->sum.content).text, "entries",
+        json_pack("{s:s, s:I, s:I}", "content", digest_format(&content).text, "entries",
                   (json_int_t)tree->sum.entries, "bytes", (json_int_t)tree->sum.bytes);
+    if (record != NULL && tree->image != NULL &&
+        json_object_set_new(record, "image",
+                            json_loadb((const char *)tree->image->json.data, tree->image->json.len,
+                                       JSON_REJECT_DUPLICATES, NULL)) != 0)
+        return no_memory(fault);
     AUTO_FREE char *text = record == NULL ? NULL : json_dumps(record, JSON_COMPACT);
     if (path == NULL || text == NULL)
         return no_memory(fault);
     return file_replace(path, text, strlen(text), 0600, fault);
 }
 
-static int read_record(const struct cache_tree *tree, struct digest *ret_content,
+static int read_image(const json_t *object, struct image **ret_image, struct fault *fault)
+{
+    AUTO_BUF struct buf text = BUF(IMAGE_JSON_MAX);
+    json_append(&text, object);
+    return buf_failed(&text)
+               ? fault_set(fault, FAULT_INTERNAL, "a cache record with too large an image")
+               : image_parse(buf_span(&text), ret_image, fault);
+}
+
+/* Fills tree->image; only an image has one, and every image has. */
+static int read_record(struct cache_tree *tree, enum artifact_kind kind, struct digest *ret_content,
                        struct fault *fault)
 {
     AUTO_FREE char *path = path_join(tree->folder, "record");
     AUTO_BUF struct buf text = BUF(RECORD_MAX);
     AUTO_JSON json_t *record = NULL;
     const char *content = NULL;
+    const json_t *image = NULL;
     const struct json_field fields[] = {
         {"content", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &content},
+        {"image", JSON_KIND_OBJECT, kind == ARTIFACT_OCI, 0, 0, &image},
     };
     if (path == NULL)
         return no_memory(fault);
     if (file_read(path, &text, fault) != 0 ||
         json_object_parse(buf_span(&text), FAULT_INTERNAL, "a cache record", &record, fault) != 0 ||
         json_read(record, "", fields, ARRAY_LEN(fields), false, FAULT_INTERNAL, fault) != 0)
+        return -1;
+    if (image != NULL && read_image(image, &tree->image, fault) != 0)
         return -1;
     return digest_parse(content, strlen(content), ret_content) == 0
                ? 0
@@ -196,8 +230,12 @@ static int fill(struct cache_tree *tree, const struct cache_order *order, struct
     AUTO_CLOSE int reading = open(packed, O_RDONLY | O_CLOEXEC);
     if (reading < 0)
         return fault_errno(fault, "cannot read back an artifact");
-    if (unpack_archive(order->unpack, order->kind, reading, tree->root, order->cancel_fd,
-                       &tree->sum, fault) != 0)
+    int result = order->kind == ARTIFACT_OCI
+                     ? unpack_image(order->unpack, reading, tree->root, order->cancel_fd,
+                                    &tree->sum, &tree->image, fault)
+                     : unpack_archive(order->unpack, order->kind, reading, tree->root,
+                                      order->cancel_fd, &tree->sum, fault);
+    if (result != 0)
         return -1;
     if (unlink(packed) != 0)
         return fault_errno(fault, "cannot remove a packed artifact");
@@ -245,13 +283,14 @@ int cache_input(const char *folder, const char *name, const struct digest *diges
 /* ---- opening ---- */
 
 /* One tree of an earlier process: proven in full, or a fault. */
-static int prove(struct cache_tree *tree, struct fault *fault)
+static int prove(struct cache_tree *tree, enum artifact_kind kind, struct fault *fault)
 {
     struct digest recorded;
-    if (read_record(tree, &recorded, fault) != 0 ||
+    if (read_record(tree, kind, &recorded, fault) != 0 ||
         tree_measure(tree->root, &tree->sum, fault) != 0)
         return -1;
-    return digest_equal(&recorded, &tree->sum.content)
+    struct digest found = seal(tree);
+    return digest_equal(&recorded, &found)
                ? 0
                : fault_set(fault, FAULT_CONTENT_MISMATCH, "not what was recorded");
 }
@@ -265,7 +304,7 @@ static int take_in(const struct cache_disk *disk, const char *name, cache_found 
         return no_memory(fault);
     struct digest digest;
     enum artifact_kind kind;
-    if (parse_name(name, &digest, &kind) != 0 || prove(&tree, NULL) != 0)
+    if (parse_name(name, &digest, &kind) != 0 || prove(&tree, kind, NULL) != 0)
         return dir_remove(tree.folder, fault);
     return found(context, &digest, kind, &tree, fault);
 }

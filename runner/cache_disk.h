@@ -22,6 +22,7 @@ struct cache_tree {
     char *folder; /* absolute: where it is now; owned */
     char *root;   /* where it is found by those who hold it: does not follow cache_tree_hide() */
     struct tree_sum sum;
+    struct image *image; /* kind oci: how it says it is started; owned */
 };
 
 /* Takes over a tree found at opening (leaves *tree empty) or fails. */

@@ -16,11 +16,10 @@ bool fault_passes(const struct fault *fault)
     return fault->code == FAULT_UNAVAILABLE || fault->code == FAULT_SHUTTING_DOWN;
 }
 
-void worker_name_format(const struct worker *worker, const struct claim *claim, char *ret_name,
+void worker_name_format(const struct worker *worker, const struct uuid *incarnation, char *ret_name,
                         size_t size)
 {
-    (void)snprintf(ret_name, size, "%s/%s", worker->config.node,
-                   uuid_format(&claim->worker_id).text);
+    (void)snprintf(ret_name, size, "%s/%s", worker->config.node, uuid_format(incarnation).text);
 }
 
 json_t *limits_json(const struct sandbox_limits *limits)
@@ -200,15 +199,15 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
     facts.signal = result == NULL ? 0 : result->signal;
     facts.limits_hit = names;
     facts.limits_hit_count = hit_names(hits, names, ARRAY_LEN(names));
-    facts.argv = whole ? job->argv : NULL;
-    facts.argv_count = whole ? job->argv_count : 0;
+    facts.argv = whole ? job->command.argv : NULL;
+    facts.argv_count = whole ? job->command.argv_count : 0;
     if (result != NULL && whole) {
         facts_of_stream(&result->output[SANDBOX_STDOUT], &facts.out);
         facts_of_stream(&result->output[SANDBOX_STDERR], &facts.err);
     }
     facts.policy_decision = decision;
     facts.runtime = runtime;
-    facts.isolation_checks = sandbox_isolation_checks(worker->config.sandbox);
+    facts.isolation_checks = job->checks;
     facts.limits = limits;
     facts.usage = usage;
     facts.worker = job->worker_name;

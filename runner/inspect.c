@@ -3,8 +3,10 @@
  */
 #include "runner/worker_internal.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "storage/blobs.h"
+#include "storage/notify.h"
 #include "trust/caller.h"
 
 #define INSPECT_SECONDS 300
@@ -34,23 +36,94 @@ static bool rejects(const struct fault *fault)
            fault->code == FAULT_CONTENT_MISMATCH;
 }
 
+/* What one look at an artifact came to. */
+struct finding {
+    const char *tenant;
+    const struct artifact *artifact;
+    const char *rejected_because; /* NULL: it may be approved */
+    const struct image *image;    /* of kind oci, unless rejected */
+};
+
+static int build_event(struct worker *worker, const struct finding *finding,
+                       struct event **ret_event, struct fault *fault)
+{
+    char name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2];
+    const struct artifact *artifact = finding->artifact;
+    (void)pthread_mutex_lock(&worker->mutex);
+    struct uuid incarnation = worker->incarnation;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    worker_name_format(worker, &incarnation, name, sizeof name);
+    json_t *image = finding->image == NULL
+                        ? NULL
+                        : json_loadb((const char *)finding->image->json.data,
+                                     finding->image->json.len, JSON_REJECT_DUPLICATES, NULL);
+    AUTO_JSON json_t *data = json_pack(
+        "{s:s, s:s, s:s, s:s?, s:s, s:o*}", "sha256", digest_format(&artifact->sha256).text,
+        "descriptor_sha256", digest_format(&artifact->descriptor_sha256).text, "outcome",
+        finding->rejected_because == NULL ? "pending" : "rejected", "reason",
+        finding->rejected_because, "worker", name, "image", image);
+    struct event_head head = {.id = uuid_v7(),
+                              .type = EVENT_ARTIFACT_INSPECTED,
+                              .node = worker->config.node,
+                              .subject = digest_format(&artifact->sha256).text,
+                              .tenant_id = finding->tenant,
+                              .time_ms = clock_wall_ms()};
+    return data == NULL ? fault_set(fault, FAULT_INTERNAL, "out of memory")
+                        : event_build(&head, data, ret_event, fault);
+}
+
+/* State, image and event in one commit. */
+static void store(struct slot *slot, const struct finding *finding)
+{
+    static const char *const channels[] = {NOTIFY_EVENT, NULL};
+    struct fault fault;
+    AUTO_EVENT struct event *event = NULL;
+    const struct digest *sha256 = &finding->artifact->sha256;
+    const char *image = finding->image == NULL ? NULL : (const char *)finding->image->json.data;
+    if (build_event(slot->worker, finding, &event, &fault) != 0 ||
+        armory_inspected(slot->pg, finding->tenant, sha256, finding->rejected_because, image, event,
+                         &fault) != 0) {
+        log_warn("an inspection could not be stored", "{s:s}", "detail", fault.detail);
+        return; /* a worker takes it again */
+    }
+    (void)!notify_send(slot->pg, channels, &fault);
+    log_info("artifact inspected", "{s:s, s:s, s:s}", "sha256", digest_format(sha256).text, "state",
+             finding->rejected_because == NULL ? "pending" : "rejected", "detail",
+             finding->rejected_because == NULL ? "" : finding->rejected_because);
+}
+
+/* The path a job takes, up to what it would start. */
+static int look(struct slot *slot, const char *tenant, const struct artifact *artifact,
+                struct cache_entry **ret_entry, struct fault *fault)
+{
+    AUTO_CACHE_ENTRY struct cache_entry *entry = NULL;
+    AUTO_DESCRIPTOR struct descriptor *descriptor = NULL;
+    AUTO_COMMAND struct command command = {0};
+    static const struct manifest nothing = {0};
+    struct blob_source source = {slot->pg, tenant, &artifact->blob_id};
+    if (cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind, blob_fetch,
+                      &source, slot->cancel_fd, &entry, fault) != 0 ||
+        descriptor_parse(artifact->descriptor, &descriptor, fault) != 0 ||
+        command_build(descriptor, cache_entry_image(entry), &nothing, &command, fault) != 0)
+        return -1;
+    *ret_entry = TAKE(entry);
+    return 0;
+}
+
 static void inspect(struct slot *slot, const char *tenant, const struct artifact *artifact)
 {
     AUTO_CACHE_ENTRY struct cache_entry *entry = NULL;
-    struct fault fault, stored;
-    struct blob_source source = {slot->pg, tenant, &artifact->blob_id};
-    int status = cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind,
-                               blob_fetch, &source, slot->cancel_fd, &entry, &fault);
-    if (status != 0 && !rejects(&fault)) {
+    struct fault fault;
+    struct finding finding = {.tenant = tenant, .artifact = artifact};
+    if (look(slot, tenant, artifact, &entry, &fault) == 0)
+        finding.image = cache_entry_image(entry);
+    else if (rejects(&fault))
+        finding.rejected_because = fault.detail;
+    else {
         log_warn("an inspection has to be tried again", "{s:s}", "detail", fault.detail);
         return; /* its time runs out, and a worker takes it again */
     }
-    if (armory_inspected(slot->pg, tenant, &artifact->sha256, status == 0 ? NULL : fault.detail,
-                         &stored) != 0)
-        log_warn("an inspection could not be stored", "{s:s}", "detail", stored.detail);
-    log_info("artifact inspected", "{s:s, s:s, s:s}", "sha256",
-             digest_format(&artifact->sha256).text, "state", status == 0 ? "pending" : "rejected",
-             "detail", status == 0 ? "" : fault.detail);
+    store(slot, &finding);
 }
 
 bool inspect_one(struct slot *slot)

@@ -26,7 +26,8 @@ static void job_free(struct job *job)
     queued_free(&job->queued);
     free(job->inputs);
     free(job->folder);
-    free(job->argv);
+    command_free(&job->command);
+    json_decref(job->checks);
 }
 
 /* What is asked, else the artifact's default, else ours; never more than the host allows. */
@@ -53,24 +54,6 @@ static void choose_limits(struct job *job)
         .stdout_bytes = host->output_bytes,
         .stderr_bytes = host->output_bytes,
     };
-}
-
-static int build_argv(struct job *job, struct fault *fault)
-{
-    const struct descriptor *d = job->descriptor;
-    const struct manifest *m = job->manifest;
-    job->argv = calloc(d->entrypoint_count + m->arg_count + 2, sizeof(const char *));
-    if (job->argv == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    for (size_t i = 0; i < d->entrypoint_count; i++)
-        job->argv[job->argv_count++] = d->entrypoint[i];
-    if (job->argv_count == 0 && d->kind == ARTIFACT_BINARY)
-        job->argv[job->argv_count++] = ARTIFACT_BINARY_PATH;
-    if (job->argv_count == 0)
-        return fault_set(fault, FAULT_ARTIFACT_INVALID, "the descriptor has no entrypoint");
-    for (size_t i = 0; i < m->arg_count; i++)
-        job->argv[job->argv_count++] = m->args[i];
-    return 0;
 }
 
 static int fetch_input(struct job *job, const struct manifest_input *wanted, struct fault *fault)
@@ -111,12 +94,13 @@ static int fetch(struct job *job, struct fault *fault)
 static int build_started(struct job *job, struct fault *fault)
 {
     const struct worker *worker = job->slot->worker;
+    job->checks = sandbox_checks_of(worker->config.sandbox, job->command.uid);
     AUTO_JSON json_t *data = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:o}", "task_id", job->queued.task_id, "tenant_id",
         job->queued.tenant_id, "tool_sha256", digest_format(&job->manifest->tool_sha256).text,
         "descriptor_sha256", digest_format(&job->artifact.descriptor_sha256).text, "worker",
         job->worker_name, "runtime", sandbox_runtime(worker->config.sandbox), "isolation_checks",
-        sandbox_isolation_checks(worker->config.sandbox), "limits", limits_json(&job->limits));
+        job->checks, "limits", limits_json(&job->limits));
     if (data == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     job->started_ms = clock_wall_ms();
@@ -137,34 +121,14 @@ static int start(struct job *job, struct fault *fault)
     if (job_prove(job, fault) != 0)
         return -1;
     choose_limits(job);
-    if (build_argv(job, fault) != 0 || fetch(job, fault) != 0 || build_started(job, fault) != 0)
+    if (fetch(job, fault) != 0 ||
+        command_build(job->descriptor, cache_entry_image(job->entry), job->manifest, &job->command,
+                      fault) != 0 ||
+        build_started(job, fault) != 0)
         return -1;
     struct spent_nonce spent = {job->manifest->nonce, job->token->signing_digest};
     return queue_start(job->slot->pg, &job->claim, &job->facts, &spent, job->worker_name,
                        job->started_ms, job->started_event, fault);
-}
-
-static const char **build_env(const struct manifest *manifest, struct buf *text)
-{
-    static const char *const fixed[] = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8"};
-    const char **env = calloc(ARRAY_LEN(fixed) + manifest->env_count + 1, sizeof *env);
-    if (env == NULL)
-        return NULL;
-    size_t offsets[MANIFEST_ENV_MAX];
-    for (size_t i = 0; i < manifest->env_count; i++) {
-        offsets[i] = text->len;
-        buf_printf(text, "%s=%s", manifest->env[i].name, manifest->env[i].value);
-        buf_append(text, "", 1);
-    }
-    if (buf_failed(text)) {
-        free(env);
-        return NULL;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
-        env[i] = fixed[i];
-    for (size_t i = 0; i < manifest->env_count; i++)
-        env[ARRAY_LEN(fixed) + i] = (const char *)text->data + offsets[i];
-    return env;
 }
 
 static int run(struct job *job, struct sandbox_result *ret_result, struct fault *fault)
@@ -172,15 +136,13 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
     const struct manifest *m = job->manifest;
     struct sandbox_input inputs[MANIFEST_INPUTS_MAX];
     AUTO_BUF struct buf paths = BUF(MANIFEST_INPUTS_MAX * 4096);
-    AUTO_BUF struct buf env_text = BUF(256 * 1024);
-    AUTO_FREE const char **env = build_env(m, &env_text);
     size_t offsets[MANIFEST_INPUTS_MAX];
     for (size_t i = 0; i < m->input_count; i++) {
         offsets[i] = paths.len;
         buf_printf(&paths, "%s/%s", job->folder, m->inputs[i].name);
         buf_append(&paths, "", 1);
     }
-    if (env == NULL || buf_failed(&paths))
+    if (buf_failed(&paths))
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     for (size_t i = 0; i < m->input_count; i++)
         inputs[i] =
@@ -189,8 +151,11 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
     struct sandbox_job sandbox_job = {
         .id = id.text,
         .rootfs = cache_entry_root(job->entry),
-        .argv = job->argv,
-        .env = env,
+        .argv = job->command.argv,
+        .env = job->command.env,
+        .workdir = job->command.workdir,
+        .uid = job->command.uid,
+        .gid = job->command.gid,
         .inputs = inputs,
         .input_count = m->input_count,
         .manifest = job->token->payload,
@@ -253,7 +218,7 @@ bool job_run(struct slot *slot, const struct claim *claim)
     AUTO(job_free) struct job job = {.slot = slot, .claim = *claim};
     AUTO_SANDBOX_RESULT struct sandbox_result result = {0};
     struct fault fault;
-    worker_name_format(slot->worker, claim, job.worker_name, sizeof job.worker_name);
+    worker_name_format(slot->worker, &claim->worker_id, job.worker_name, sizeof job.worker_name);
     if (queue_load(slot->pg, claim, &job.queued, &fault) != 0) {
         log_warn("a claim could not be loaded", "{s:s}", "detail", fault.detail);
         return fault.code == FAULT_STATE_CONFLICT;

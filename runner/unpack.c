@@ -99,9 +99,21 @@ static int judge(const struct process_result *process, struct fault *fault)
     return fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME " ended in no known way");
 }
 
+/* What the child is to say on standard output: nothing, or how an image is started. */
+static int take_said(const struct process_result *process, struct buf *said, struct fault *fault)
+{
+    const struct sandbox_output *output = &process->output[SANDBOX_STDOUT];
+    if (output->bytes > said->max)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID,
+                         "made the unpacker say more than it may: %llu bytes",
+                         (unsigned long long)output->bytes);
+    buf_append(said, output->stored.data, output->stored.len);
+    return buf_failed(said) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
+}
+
 static int run_child(const struct unpack_config *config, const char *program,
                      enum artifact_kind kind, int archive_fd, int target_fd, int cancel_fd,
-                     struct fault *fault)
+                     struct buf *said, struct fault *fault)
 {
     const int64_t numbers[] = {3, /* the folder */
                                config->uid,
@@ -125,16 +137,16 @@ static int run_child(const struct unpack_config *config, const char *program,
         .stdin_fd = archive_fd,
         .keep = &target_fd,
         .keep_count = 1,
-        .caps = {REASON_MAX, REASON_MAX},
+        .caps = {[SANDBOX_STDOUT] = said->max, [SANDBOX_STDERR] = REASON_MAX},
         .wall_ms = config->wall_ms,
         .cancel_fd = cancel_fd,
         .alarm_fd = -1,
         .side_fd = -1,
     };
     AUTO_PROCESS_RESULT struct process_result process = {0};
-    if (process_run(&spec, &process, fault) != 0)
+    if (process_run(&spec, &process, fault) != 0 || judge(&process, fault) != 0)
         return -1;
-    return judge(&process, fault);
+    return take_said(&process, said, fault);
 }
 
 /* ---- this side ---- */
@@ -155,12 +167,10 @@ static int add_mount_points(int root, struct fault *fault)
     return 0;
 }
 
-int unpack_archive(const struct unpack_config *config, enum artifact_kind kind, int archive_fd,
-                   const char *target, int cancel_fd, struct tree_sum *ret_sum, struct fault *fault)
+static int unpack(const struct unpack_config *config, enum artifact_kind kind, int archive_fd,
+                  const char *target, int cancel_fd, struct buf *said, struct tree_sum *ret_sum,
+                  struct fault *fault)
 {
-    if (kind != ARTIFACT_BINARY && kind != ARTIFACT_ROOTFS)
-        return fault_set(fault, FAULT_ARTIFACT_INVALID,
-                         "artifacts of kind %s cannot be unpacked yet", artifact_kind_name(kind));
     AUTO_FREE char *program = find_program(config, fault);
     if (program == NULL)
         return -1;
@@ -171,11 +181,36 @@ int unpack_archive(const struct unpack_config *config, enum artifact_kind kind, 
         return fault_errno(fault, "cannot read the artifact from its start");
     if (fchown(root, config->uid, config->gid) != 0 || fchmod(root, 0700) != 0)
         return fault_errno(fault, "cannot hand over %s", target);
-    if (run_child(config, program, kind, archive_fd, root, cancel_fd, fault) != 0)
+    if (run_child(config, program, kind, archive_fd, root, cancel_fd, said, fault) != 0)
         return -1;
     if (tree_seal(target, geteuid(), getegid(), (uint64_t)config->max_entries,
                   (uint64_t)config->max_bytes, fault) != 0 ||
         add_mount_points(root, fault) != 0)
         return -1;
     return tree_measure(target, ret_sum, fault);
+}
+
+int unpack_archive(const struct unpack_config *config, enum artifact_kind kind, int archive_fd,
+                   const char *target, int cancel_fd, struct tree_sum *ret_sum, struct fault *fault)
+{
+    AUTO_BUF struct buf said = BUF(REASON_MAX);
+    if (kind != ARTIFACT_BINARY && kind != ARTIFACT_ROOTFS)
+        return fault_set(fault, FAULT_INTERNAL, "an artifact of kind %s is no plain archive",
+                         artifact_kind_name(kind));
+    return unpack(config, kind, archive_fd, target, cancel_fd, &said, ret_sum, fault);
+}
+
+int unpack_image(const struct unpack_config *config, int archive_fd, const char *target,
+                 int cancel_fd, struct tree_sum *ret_sum, struct image **ret_image,
+                 struct fault *fault)
+{
+    AUTO_BUF struct buf said = BUF(IMAGE_JSON_MAX);
+    AUTO_IMAGE struct image *image = NULL;
+    struct tree_sum sum;
+    if (unpack(config, ARTIFACT_OCI, archive_fd, target, cancel_fd, &said, &sum, fault) != 0 ||
+        image_parse(buf_span(&said), &image, fault) != 0)
+        return -1;
+    *ret_sum = sum;
+    *ret_image = TAKE(image);
+    return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "runner/tree.h"
 #include "trust/descriptor.h" /* enum artifact_kind */
+#include "trust/image.h"
 
 /* Where ARTIFACT_BINARY's one file is put. */
 #define ARTIFACT_BINARY_PATH "/bin/tool"
@@ -28,12 +29,18 @@ struct unpack_config {
 
 struct unpack_config unpack_config_defaults(void);
 
-/* Unpacks the archive (a readable, seekable descriptor, read from its start) into the folder
- * `target`, which must exist and be empty. On success everything in it is owned by this
- * process's user, folders 0755, files 0755 or 0644, and the mount points of the sandbox exist.
- * FAULT_ARTIFACT_INVALID with the reason for an archive that is refused (the folder's content
- * is then garbage to be removed by the caller), FAULT_INTERNAL otherwise. cancel_fd readable
- * ends it (FAULT_SHUTTING_DOWN); -1 none. *ret_sum is of the finished tree. */
+/* Unpacks an artifact of kind binary or rootfs (a readable, seekable descriptor, read from its
+ * start) into the folder `target`, which must exist and be empty. On success everything in it is
+ * owned by this process's user, folders 0755, files 0755 or 0644, and the mount points of the
+ * sandbox exist. FAULT_ARTIFACT_INVALID with the reason for an archive that is refused (the
+ * folder's content is then garbage to be removed by the caller), FAULT_INTERNAL otherwise.
+ * cancel_fd readable ends it (FAULT_SHUTTING_DOWN); -1 none. *ret_sum is of the finished tree. */
 int unpack_archive(const struct unpack_config *config, enum artifact_kind kind, int archive_fd,
                    const char *target, int cancel_fd, struct tree_sum *ret_sum,
                    struct fault *fault) MUST_CHECK;
+
+/* The same of kind oci. What the child says of how the image is started is believed as far as
+ * image_parse() allows; *ret_image is owned by the caller. */
+int unpack_image(const struct unpack_config *config, int archive_fd, const char *target,
+                 int cancel_fd, struct tree_sum *ret_sum, struct image **ret_image,
+                 struct fault *fault) MUST_CHECK;

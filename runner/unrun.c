@@ -106,7 +106,7 @@ int end_cancelled(struct worker *worker, struct pg *pg, const struct claim *clai
     struct ending endings[QUEUE_FINISH_MAX];
     struct event *events[QUEUE_FINISH_MAX] = {NULL};
     char name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2];
-    worker_name_format(worker, &claims[0], name, sizeof name);
+    worker_name_format(worker, &claims[0].worker_id, name, sizeof name);
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
         status = load_cancelled(worker, pg, &claims[i], name, &queued[i], &endings[i], &events[i],

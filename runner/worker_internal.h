@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ledger/finished.h"
+#include "runner/command.h"
 #include "runner/worker.h"
 #include "storage/armory.h"
 #include "storage/queue.h"
@@ -84,9 +85,9 @@ struct job {
     struct digest *inputs;
     char worker_name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2]; /* <node>/<incarnation> */
     struct cache_entry *entry;
-    char *folder;      /* its inputs; NULL until made */
-    const char **argv; /* NULL-terminated */
-    size_t argv_count;
+    char *folder; /* its inputs; NULL until made */
+    struct command command;
+    json_t *checks; /* isolation_checks, as they hold for it; NULL until it is started */
     struct sandbox_limits limits;
     int64_t started_ms; /* 0: not yet */
     struct event *started_event;
@@ -103,8 +104,8 @@ int job_prove(struct job *job, struct fault *fault) MUST_CHECK;
 /* ---- ending.c ---- */
 /* True for faults that pass: the job goes back to the queue. */
 bool fault_passes(const struct fault *fault);
-/* <node>/<incarnation>, of a claim. */
-void worker_name_format(const struct worker *worker, const struct claim *claim, char *ret_name,
+/* <node>/<incarnation>. */
+void worker_name_format(const struct worker *worker, const struct uuid *incarnation, char *ret_name,
                         size_t size);
 /* Ends after the sandbox; result NULL if it never ran (fault says why). */
 void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why);

@@ -55,8 +55,9 @@ static json_t *process_json(const struct sandbox_job *job, uid_t uid, gid_t gid)
     return json_pack(
         "{s:b, s:{s:i, s:i}, s:o, s:o, s:s, s:{s:[], s:[], s:[], s:[], s:[]}, s:[o, o, o, o], "
         "s:b}",
-        "terminal", 0, "user", "uid", (int)uid, "gid", (int)gid, "args", strings_json(job->argv),
-        "env", env_json(job->env), "cwd", job->workdir == NULL ? "/" : job->workdir, "capabilities",
+        "terminal", 0, "user", "uid", (int)(job->uid > 0 ? job->uid : uid), "gid",
+        (int)(job->gid > 0 ? job->gid : gid), "args", strings_json(job->argv), "env",
+        env_json(job->env), "cwd", job->workdir == NULL ? "/" : job->workdir, "capabilities",
         "bounding", "effective", "inheritable", "permitted", "ambient", "rlimits",
         rlimit_json("RLIMIT_NOFILE", job->limits.open_files),
         rlimit_json("RLIMIT_FSIZE", job->limits.file_size_bytes),

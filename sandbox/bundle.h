@@ -16,7 +16,8 @@
 
 struct bundle;
 
-/* What the OCI runtime is to be told, as a pure function of the job. Owned by the caller. */
+/* What the OCI runtime is to be told, as a pure function of the job; uid and gid are those of a
+ * job that names none. Owned by the caller. */
 int bundle_config(const struct sandbox_job *job, uid_t uid, gid_t gid, json_t **ret_config,
                   struct fault *fault) MUST_CHECK;
 

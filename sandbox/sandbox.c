@@ -122,6 +122,14 @@ const json_t *sandbox_runtime(const struct sandbox *sandbox)
     return sandbox->runtime;
 }
 
+json_t *sandbox_checks_of(const struct sandbox *sandbox, uid_t uid)
+{
+    AUTO_JSON json_t *checks = json_deep_copy(sandbox->checks);
+    if (uid > 0 && json_object_set_new(checks, "uid", json_integer(uid)) != 0)
+        return NULL;
+    return TAKE(checks);
+}
+
 void sandbox_free(struct sandbox *sandbox)
 {
     if (sandbox == NULL)
@@ -182,6 +190,8 @@ static int command_check(const struct sandbox_job *job, struct fault *fault)
     if (count > SANDBOX_ARGS_MAX)
         return fault_set(fault, FAULT_MANIFEST_INVALID, "more than %d args and env together",
                          SANDBOX_ARGS_MAX);
+    if (job->uid > INT32_MAX || job->gid > INT32_MAX)
+        return fault_set(fault, FAULT_MANIFEST_INVALID, "a user or group number out of range");
     if (job->workdir != NULL && job->workdir[0] != '/')
         return fault_set(fault, FAULT_MANIFEST_INVALID, "the working folder has to be absolute");
     return 0;

@@ -46,6 +46,8 @@ struct sandbox_job {
     const char *const *env;  /* NULL-terminated NAME=value, or NULL; exactly these are
                                 set, and HOME=/tmp where there is no HOME */
     const char *workdir;     /* absolute path inside the root; NULL: "/" */
+    uid_t uid;               /* 0: that of the configuration, as with gid; nobody runs as root */
+    gid_t gid;
     const struct sandbox_input *inputs;
     size_t input_count;
     struct span manifest;   /* the bytes of /run/sallyport/manifest.json */
@@ -194,6 +196,10 @@ const char *sandbox_name(const struct sandbox *sandbox);
  * "binary_sha256"} of the events. */
 const json_t *sandbox_isolation_checks(const struct sandbox *sandbox);
 const json_t *sandbox_runtime(const struct sandbox *sandbox);
+
+/* isolation_checks as they hold for a job of that uid (0: the configuration's); owned, NULL without
+ * memory. */
+json_t *sandbox_checks_of(const struct sandbox *sandbox, uid_t uid);
 
 /* Runs the job to its end and leaves nothing behind. 0: *ret_result says what became of it
  * (free with sandbox_result_free()). -1: no process was started (FAULT_MANIFEST_INVALID for a

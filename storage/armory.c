@@ -14,7 +14,7 @@
     "a.tenant_id, a.sha256, a.blob_id, a.size, a.kind, a.name, a.version, a.descriptor,"           \
     " a.descriptor_sha256, a.state, a.reason, a.ingested_by, a.ingested_at,"                       \
     " artifact_approvals(a.tenant_id, a.sha256), t.quorum, a.round,"                               \
-    " artifact_lacks(a.tenant_id, a.sha256), a.revoked_by, a.revoked_at"
+    " artifact_lacks(a.tenant_id, a.sha256), a.revoked_by, a.revoked_at, a.image"
 
 void artifact_free(struct artifact *artifact)
 {
@@ -40,6 +40,7 @@ static int artifact_read(const PGresult *result, int row, struct artifact *ret_a
         .round = (int)pg_get_int(result, row, 15),
         .revoked_by = pg_get_text(result, row, 17),
         .revoked_ms = pg_get_time(result, row, 18),
+        .image = pg_get_text(result, row, 19),
     };
     if (artifact_kind_parse(pg_get_text(result, row, 4), &artifact.kind) != 0 ||
         artifact_state_parse(pg_get_text(result, row, 9), &artifact.state) != 0 ||
@@ -291,16 +292,28 @@ int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct art
 }
 
 int armory_inspected(struct pg *pg, const char *tenant, const struct digest *sha256,
-                     const char *rejected_because, struct fault *fault)
+                     const char *rejected_because, const char *image, const struct event *event,
+                     struct fault *fault)
 {
     static const struct pg_statement update = {
         "armory_inspected",
         "UPDATE artifact SET state = CASE WHEN $3::text IS NULL THEN 'pending' ELSE 'rejected' END,"
-        " reason = $3, inspect_until = NULL"
+        " reason = $3, image = $4, inspect_until = NULL"
         " WHERE tenant_id = $1 AND sha256 = $2 AND state = 'inspecting'"};
+    const char *tenants[] = {tenant, NULL};
     struct pg_params params = {0};
     pg_text(&params, tenant);
     pg_digest(&params, sha256);
     pg_text(&params, rejected_because);
-    return pg_query_as(pg, tenant, &update, &params, NULL, fault);
+    pg_text(&params, image);
+    AUTO_PGRESULT PGresult *result = NULL;
+    AUTO_PG_TX struct pg *tx = pg;
+    pg_begin(tx, tenants);
+    if (pg_step(tx, &update, &params, &result, fault) != 0)
+        return -1;
+    if (pg_affected(result) == 0) { /* another worker's inspection came first, or a revocation */
+        pg_rollback(tx);
+        return 0;
+    }
+    return events_commit(tx, &event, 1, fault);
 }

@@ -20,6 +20,7 @@ struct artifact {
     struct digest descriptor_sha256;
     enum artifact_state state;
     const char *reason; /* "" where there is none */
+    const char *image; /* JSON: how an inspected image says it is started; "" where there is none */
     const char *ingested_by;
     const char *ingested_by_key; /* the API key that asks, in armory_ingest(); NULL: the operator */
     int64_t ingested_ms;
@@ -105,6 +106,9 @@ int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha
  * tenant is written to ret_tenant (of TENANT_ID_MAX + 1 bytes). */
 int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct artifact *ret_artifact,
                         struct fault *fault) MUST_CHECK;
-/* The inspection's end: pending, or rejected with a reason. */
+/* The inspection's end, with its event: pending, or rejected with a reason. `image` is the JSON of
+ * an image that is not rejected, else NULL. Nothing is written where the artifact is not inspecting
+ * any more. */
 int armory_inspected(struct pg *pg, const char *tenant, const struct digest *sha256,
-                     const char *rejected_because, struct fault *fault) MUST_CHECK;
+                     const char *rejected_because, const char *image, const struct event *event,
+                     struct fault *fault) MUST_CHECK;

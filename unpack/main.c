@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sallyport-unpack: an artifact on standard input becomes the content of an empty folder.
+ * sallyport-unpack: an artifact on standard input becomes the content of an empty folder. Of an
+ * image, standard output says how it is started (unpack/start.h).
  * Started by the worker (runner/unpack.c) as root in namespaces of its own; confines itself
  * before it reads the first byte, and ends with
  *   0   unpacked
@@ -8,9 +9,12 @@
  *   11  this host could not, one line on standard error says why
  * and anything else is its own failure.
  */
+#include "base/digest.h"
 #include "base/text.h"
 #include "unpack/confine.h"
+#include "unpack/oci.h"
 #include "unpack/program.h"
+#include "unpack/start.h"
 #include "unpack/tarball.h"
 
 #include <errno.h>
@@ -26,7 +30,7 @@ struct order {
     int64_t folder, uid, gid, max_bytes, max_entries, cpu_seconds, memory_bytes;
 };
 
-static const char usage[] = "usage: sallyport-unpack binary|rootfs FOLDER_FD UID GID MAX_BYTES "
+static const char usage[] = "usage: sallyport-unpack binary|rootfs|oci FOLDER_FD UID GID MAX_BYTES "
                             "MAX_ENTRIES CPU_SECONDS MEMORY_BYTES <ARTIFACT";
 
 static int parse_number(const char *text, int64_t max, int64_t *ret_number)
@@ -65,6 +69,21 @@ static int parse_order(int argc, char **argv, struct order *ret_order, struct fa
     return 0;
 }
 
+static int unpack_image(struct place *place, struct fault *fault)
+{
+    AUTO_BUF struct buf start = BUF(START_JSON_MAX);
+    if (oci_unpack(STDIN_FILENO, place, &start, fault) != 0)
+        return -1;
+    struct span left = buf_span(&start);
+    while (left.len > 0) {
+        ssize_t n = write(STDOUT_FILENO, left.data, left.len);
+        if (n < 0)
+            return fault_errno(fault, "cannot say how the image is started");
+        left = span_of(left.data + n, left.len - (size_t)n);
+    }
+    return 0;
+}
+
 static int unpack(const struct order *order, int root, struct fault *fault)
 {
     AUTO(place_end) struct place place;
@@ -73,8 +92,9 @@ static int unpack(const struct order *order, int root, struct fault *fault)
         return tarball_unpack(STDIN_FILENO, &place, fault);
     if (strcmp(order->kind, "binary") == 0)
         return program_unpack(STDIN_FILENO, "bin/tool", &place, fault);
-    return fault_set(fault, FAULT_ARTIFACT_INVALID,
-                     "artifacts of kind %.20s cannot be unpacked yet", order->kind);
+    if (strcmp(order->kind, "oci") == 0)
+        return unpack_image(&place, fault);
+    return fault_set(fault, FAULT_INTERNAL, "%s", usage);
 }
 
 /* One line, whatever the archive put into it. */
@@ -100,6 +120,9 @@ int main(int argc, char **argv)
         say("the locale C.UTF-8 is missing");
         return FAILED;
     }
+    /* So do libcrypto, for its configuration, and jansson, for the seed of its hash tables. */
+    (void)digest_of("", 0);
+    json_object_seed(0);
     (void)umask(022);
     if (parse_order(argc, argv, &order, &fault) != 0) {
         say(fault.detail);

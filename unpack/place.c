@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unpack/place.h"
+#include "unpack/place_internal.h"
 
 #include "base/text.h"
 
@@ -16,32 +16,32 @@
 /* A folder that so far only stands in the path of others; explicit ones are 0755. */
 #define IMPLICIT_MODE 0700
 
-static int refuse(struct fault *fault, const char *path, const char *why)
+void place_tell(struct fault *fault, const char *path, const char *why)
 {
-    return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.150s: %s", path, why);
+    fault_write(fault, FAULT_ARTIFACT_INVALID, "%.150s: %s", path, why);
 }
 
-/* The kernel's refusals that are the archive's doing, told as such. */
-static int refuse_errno(struct fault *fault, const char *path)
+void place_tell_errno(struct fault *fault, const char *path)
 {
-    switch (errno) {
-    case EEXIST:
-        return refuse(fault, path, "named twice");
-    case ELOOP:
-        return refuse(fault, path, "leads through a link");
-    case ENOTDIR:
-        return refuse(fault, path, "leads through something that is not a folder");
-    case EXDEV:
-        return refuse(fault, path, "leads out of the root");
-    case ENAMETOOLONG:
-        return refuse(fault, path, "too long");
-    case EFBIG:
-        return refuse(fault, path, "larger than allowed");
-    case EMLINK:
-        return refuse(fault, path, "has too many links");
-    default:
-        return fault_errno(fault, "cannot write %.100s", path);
+    static const struct {
+        int error;
+        const char *why;
+    } known[] = {
+        {EEXIST, "named twice"},
+        {ELOOP, "leads through a link"},
+        {ENOTDIR, "leads through something that is not a folder"},
+        {EXDEV, "leads out of the root"},
+        {ENAMETOOLONG, "too long"},
+        {EFBIG, "larger than allowed"},
+        {EMLINK, "has too many links"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (errno == known[i].error) {
+            place_tell(fault, path, known[i].why);
+            return;
+        }
     }
+    fault_write_errno(fault, "cannot write %.100s", path);
 }
 
 void place_begin(struct place *place, int root, int64_t max_bytes, int64_t max_entries)
@@ -70,16 +70,16 @@ int place_clean(const char *name, char *ret_path, struct fault *fault)
         return fault_set(fault, FAULT_ARTIFACT_INVALID,
                          "a name with control characters, or that is not UTF-8");
     if (name[0] == '/')
-        return refuse(fault, name, "an absolute path");
+        return place_refuse(fault, name, "an absolute path");
     char path[PLACE_PATH_MAX + 1] = "";
     size_t len = 0;
     int depth = 0;
     for (const char *at = name; *at != '\0';) {
         size_t part = strcspn(at, "/");
         if (part == 2 && memcmp(at, "..", 2) == 0)
-            return refuse(fault, name, "climbs by ..");
+            return place_refuse(fault, name, "climbs by ..");
         if (part > NAME_LEN_MAX || len + 1 + part > PLACE_PATH_MAX || depth == PLACE_DEPTH_MAX)
-            return refuse(fault, name, "too long or too deep");
+            return place_refuse(fault, name, "too long or too deep");
         if (part > 0 && !(part == 1 && *at == '.')) {
             if (len > 0)
                 path[len++] = '/';
@@ -117,7 +117,7 @@ static bool climbs_out(const char *path, const char *target)
 
 /* ---- below the root ---- */
 
-static int open_beneath(int folder, const char *path, uint64_t flags, uint64_t mode)
+int place_open(int folder, const char *path, uint64_t flags, uint64_t mode)
 {
     struct open_how how = {
         .flags = flags | O_CLOEXEC,
@@ -127,7 +127,7 @@ static int open_beneath(int folder, const char *path, uint64_t flags, uint64_t m
     return (int)syscall(SYS_openat2, folder, *path == '\0' ? "." : path, &how, sizeof how);
 }
 
-static int count_entry(struct place *place, struct fault *fault)
+int place_count(struct place *place, struct fault *fault)
 {
     if (place->entries >= place->max_entries)
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "more than %lld entries",
@@ -139,42 +139,48 @@ static int count_entry(struct place *place, struct fault *fault)
 /* Opens the folder `path`, making what of it is not there. */
 static int open_folder(struct place *place, const char *path, struct fault *fault)
 {
-    AUTO_CLOSE int fd = open_beneath(place->root, path, O_RDONLY | O_DIRECTORY, 0);
+    AUTO_CLOSE int fd = place_open(place->root, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd >= 0)
         return TAKE_FD(fd);
     if (errno != ENOENT)
-        return refuse_errno(fault, path);
+        return place_refuse_errno(fault, path);
     char part[PLACE_PATH_MAX + 1];
     for (size_t len = 0; path[len] != '\0';) {
         len += 1 + strcspn(path + len + 1, "/");
         memcpy(part, path, len);
         part[len] = '\0';
-        AUTO_CLOSE int there = open_beneath(place->root, part, O_PATH | O_DIRECTORY, 0);
+        AUTO_CLOSE int there = place_open(place->root, part, O_PATH | O_DIRECTORY, 0);
         if (there >= 0)
             continue;
         if (errno != ENOENT)
-            return refuse_errno(fault, path);
-        if (count_entry(place, fault) != 0)
+            return place_refuse_errno(fault, path);
+        if (place_count(place, fault) != 0)
             return -1;
         if (mkdirat(place->root, part, IMPLICIT_MODE) != 0)
-            return refuse_errno(fault, path);
+            return place_refuse_errno(fault, path);
     }
-    fd = open_beneath(place->root, path, O_RDONLY | O_DIRECTORY, 0);
-    return fd < 0 ? refuse_errno(fault, path) : TAKE_FD(fd);
+    fd = place_open(place->root, path, O_RDONLY | O_DIRECTORY, 0);
+    return fd < 0 ? place_refuse_errno(fault, path) : TAKE_FD(fd);
+}
+
+const char *place_split(const char *path, char *ret_folder)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    memcpy(ret_folder, path, len);
+    ret_folder[len] = '\0';
+    return slash == NULL ? path : slash + 1;
 }
 
 /* Opens the folder an entry is in (kept in place->parent) and finds its last component. */
 static int enter(struct place *place, const char *path, const char **ret_name, struct fault *fault)
 {
-    const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-    *ret_name = slash == NULL ? path : slash + 1;
-    if (place->parent >= 0 && strlen(place->parent_path) == len &&
-        memcmp(place->parent_path, path, len) == 0)
+    char folder[PLACE_PATH_MAX + 1];
+    *ret_name = place_split(path, folder);
+    if (place->parent >= 0 && strcmp(place->parent_path, folder) == 0)
         return 0;
     place_end(place);
-    memcpy(place->parent_path, path, len);
-    place->parent_path[len] = '\0';
+    memcpy(place->parent_path, folder, sizeof folder);
     place->parent = open_folder(place, place->parent_path, fault);
     return place->parent < 0 ? -1 : 0;
 }
@@ -187,33 +193,33 @@ int place_folder(struct place *place, const char *path, struct fault *fault)
     if (enter(place, path, &name, fault) != 0)
         return -1;
     if (mkdirat(place->parent, name, 0755) == 0)
-        return count_entry(place, fault);
+        return place_count(place, fault);
     if (errno != EEXIST)
-        return refuse_errno(fault, path);
+        return place_refuse_errno(fault, path);
     struct stat stat;
-    AUTO_CLOSE int fd = open_beneath(place->parent, name, O_RDONLY | O_DIRECTORY, 0);
+    AUTO_CLOSE int fd = place_open(place->parent, name, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0 || fstat(fd, &stat) != 0)
-        return refuse(fault, path, "named twice");
+        return place_refuse(fault, path, "named twice");
     if ((stat.st_mode & 07777) != IMPLICIT_MODE)
-        return refuse(fault, path, "named twice");
-    return fchmod(fd, 0755) == 0 ? 0 : refuse_errno(fault, path);
+        return place_refuse(fault, path, "named twice");
+    return fchmod(fd, 0755) == 0 ? 0 : place_refuse_errno(fault, path);
 }
 
 int place_file_begin(struct place *place, const char *path, bool executable, int64_t size,
                      struct place_file *ret_file, struct fault *fault)
 {
     if (*path == '\0')
-        return refuse(fault, ".", "the root has to be a folder");
+        return place_refuse(fault, ".", "the root has to be a folder");
     if (size < 0 || size > place->max_bytes - place->bytes)
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "unpacks to more than %lld bytes",
                          (long long)place->max_bytes);
     const char *name;
-    if (count_entry(place, fault) != 0 || enter(place, path, &name, fault) != 0)
+    if (place_count(place, fault) != 0 || enter(place, path, &name, fault) != 0)
         return -1;
-    int fd = open_beneath(place->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                          executable ? 0755 : 0644);
+    int fd = place_open(place->parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                        executable ? 0755 : 0644);
     if (fd < 0)
-        return refuse_errno(fault, path);
+        return place_refuse_errno(fault, path);
     place->bytes += size;
     *ret_file = (struct place_file){.fd = fd, .size = size};
     return 0;
@@ -228,7 +234,7 @@ int place_file_write(struct place_file *file, int64_t offset, const void *data, 
     while (len > 0) {
         ssize_t n = pwrite(file->fd, at, len, offset);
         if (n < 0)
-            return refuse_errno(fault, "a file");
+            return place_refuse_errno(fault, "a file");
         at += n;
         offset += n;
         len -= (size_t)n;
@@ -238,7 +244,7 @@ int place_file_write(struct place_file *file, int64_t offset, const void *data, 
 
 int place_file_end(struct place_file *file, struct fault *fault)
 {
-    int result = ftruncate(file->fd, file->size) == 0 ? 0 : refuse_errno(fault, "a file");
+    int result = ftruncate(file->fd, file->size) == 0 ? 0 : place_refuse_errno(fault, "a file");
     place_file_discard(file);
     return result;
 }
@@ -249,35 +255,47 @@ void place_file_discard(struct place_file *file)
     file->fd = -1;
 }
 
+int place_nameless(const struct place *place, int *ret_fd, struct fault *fault)
+{
+    static const char name[] = "nameless";
+    AUTO_CLOSE int fd = place_open(place->root, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0 || unlinkat(place->root, name, 0) != 0)
+        return fault_errno(fault, "cannot make a file to work in");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
 int place_symlink(struct place *place, const char *path, const char *target, struct fault *fault)
 {
     if (*path == '\0')
-        return refuse(fault, ".", "the root has to be a folder");
+        return place_refuse(fault, ".", "the root has to be a folder");
     if (*target == '\0' || strlen(target) > TARGET_MAX || !text_is_plain(target))
-        return refuse(fault, path, "a link with an unusable target");
+        return place_refuse(fault, path, "a link with an unusable target");
     if (*target != '/' && climbs_out(path, target))
-        return refuse(fault, path, "a link that leaves the root");
+        return place_refuse(fault, path, "a link that leaves the root");
     const char *name;
-    if (count_entry(place, fault) != 0 || enter(place, path, &name, fault) != 0)
+    if (place_count(place, fault) != 0 || enter(place, path, &name, fault) != 0)
         return -1;
-    return symlinkat(target, place->parent, name) == 0 ? 0 : refuse_errno(fault, path);
+    return symlinkat(target, place->parent, name) == 0 ? 0 : place_refuse_errno(fault, path);
 }
 
 int place_hardlink(struct place *place, const char *path, const char *target, struct fault *fault)
 {
     if (*path == '\0')
-        return refuse(fault, ".", "the root has to be a folder");
-    AUTO_CLOSE int fd = open_beneath(place->root, target, O_PATH | O_NOFOLLOW, 0);
+        return place_refuse(fault, ".", "the root has to be a folder");
+    AUTO_CLOSE int fd = place_open(place->root, target, O_PATH | O_NOFOLLOW, 0);
     struct stat stat;
     if (fd < 0 && errno == ENOENT)
-        return refuse(fault, path, "a hard link to what is not in the archive before it");
+        return place_refuse(fault, path, "a hard link to what is not in the archive before it");
     if (fd < 0)
-        return refuse_errno(fault, path);
+        return place_refuse_errno(fault, path);
     if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))
-        return refuse(fault, path, "a hard link to what is not a file");
+        return place_refuse(fault, path, "a hard link to what is not a file");
     const char *name;
-    if (count_entry(place, fault) != 0 || enter(place, path, &name, fault) != 0)
+    if (place_count(place, fault) != 0 || enter(place, path, &name, fault) != 0)
         return -1;
     /* No other process writes here and no component is a link: this is what was opened. */
-    return linkat(place->root, target, place->parent, name, 0) == 0 ? 0 : refuse_errno(fault, path);
+    return linkat(place->root, target, place->parent, name, 0) == 0
+               ? 0
+               : place_refuse_errno(fault, path);
 }

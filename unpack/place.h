@@ -2,18 +2,18 @@
 /*
  * Writes below one root folder and nowhere else. Names come from strangers: each is
  * checked as text first, then resolved by the kernel beneath the root without following any
- * link (openat2), and nothing that exists is ever written over.
+ * link (openat2), and nothing that exists is ever written over: what a later layer of an image
+ * replaces is removed first.
  *
  * What an archive may not do is FAULT_ARTIFACT_INVALID with the reason; what this host
  * cannot do (disk full) is FAULT_INTERNAL.
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/fault.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <sys/stat.h>
 
 #define PLACE_PATH_MAX 1024 /* bytes of a path below the root */
 #define PLACE_DEPTH_MAX 64  /* components of it */
@@ -21,7 +21,7 @@
 struct place {
     int root;            /* the folder, not owned */
     int64_t max_bytes;   /* of all files together, by logical size */
-    int64_t max_entries; /* files, folders and links together */
+    int64_t max_entries; /* files, folders, links and removals together */
     int64_t bytes, entries;
     int parent; /* the folder of the last entry, kept open: the next is often there too */
     char parent_path[PLACE_PATH_MAX + 1];
@@ -52,6 +52,10 @@ int place_file_write(struct place_file *file, int64_t offset, const void *data, 
 int place_file_end(struct place_file *file, struct fault *fault) MUST_CHECK;
 void place_file_discard(struct place_file *file);
 
+/* A file to work in, on the root's file system but without a name in it. Before anything is
+ * placed. */
+int place_nameless(const struct place *place, int *ret_fd, struct fault *fault) MUST_CHECK;
+
 /* A symbolic link. An absolute target is one inside the root (that is what / will be); a
  * relative one may not climb above it. */
 int place_symlink(struct place *place, const char *path, const char *target,
@@ -59,3 +63,26 @@ int place_symlink(struct place *place, const char *path, const char *target,
 /* A second name for a file that was placed before. */
 int place_hardlink(struct place *place, const char *path, const char *target,
                    struct fault *fault) MUST_CHECK;
+
+/* ---- place_look.c ---- */
+
+/* What is at the path, itself where it is a link; st_mode is 0 where there is nothing. */
+int place_look(const struct place *place, const char *path, struct stat *ret_stat,
+               struct fault *fault) MUST_CHECK;
+/* The same place by a path that leads through no link: links on the way are followed as if the
+ * root were "/", so that none leads out; what is not there stays as it is named. `last` says
+ * whether a link at the very end is followed too. ret_path has PLACE_PATH_MAX + 1 bytes and may
+ * not be path. */
+int place_resolve(const struct place *place, const char *path, bool last, char *ret_path,
+                  struct fault *fault) MUST_CHECK;
+/* Appends a regular file's content, links followed so; FAULT_NOT_FOUND where there is no such
+ * file. What does not fit into buf is FAULT_ARTIFACT_INVALID. */
+int place_read(const struct place *place, const char *path, struct buf *buf,
+               struct fault *fault) MUST_CHECK;
+
+/* ---- place_remove.c ---- */
+
+/* Removes what is at the path, with all that is in it; nothing there is fine. */
+int place_remove(struct place *place, const char *path, struct fault *fault) MUST_CHECK;
+/* Removes what is in the folder, and not the folder; no folder there is fine. */
+int place_empty(struct place *place, const char *path, struct fault *fault) MUST_CHECK;

@@ -244,10 +244,18 @@ struct digest scene_artifact(struct scene *scene, const char *tenant, const char
     return artifact.sha256;
 }
 
+int scene_inspection(struct pg *pg, const char *tenant, const struct digest *sha256,
+                     const char *rejected_because, const char *image, struct fault *fault)
+{
+    AUTO_EVENT struct event *event =
+        scene_event(EVENT_ARTIFACT_INSPECTED, tenant, digest_format(sha256).text, NULL);
+    return armory_inspected(pg, tenant, sha256, rejected_because, image, event, fault);
+}
+
 void scene_inspected(struct scene *scene, const char *tenant, const struct digest *sha256)
 {
     struct fault fault;
-    assert_ok(armory_inspected(scene->worker, tenant, sha256, NULL, &fault));
+    assert_ok(scene_inspection(scene->worker, tenant, sha256, NULL, NULL, &fault));
 }
 
 void scene_approve(struct scene *scene, const char *tenant, const struct digest *sha256,

@@ -64,6 +64,9 @@ void scene_key(struct scene *scene, const char *tenant, const char *kid);
 struct uuid scene_upload(struct scene *scene, const char *tenant, const char *bytes);
 /* An ingested artifact, still being inspected; its descriptor's digest is that of its name. */
 struct digest scene_artifact(struct scene *scene, const char *tenant, const char *name);
+/* An inspection's end with its event, as armory_inspected(). */
+int scene_inspection(struct pg *pg, const char *tenant, const struct digest *sha256,
+                     const char *rejected_because, const char *image, struct fault *fault);
 void scene_inspected(struct scene *scene, const char *tenant, const struct digest *sha256);
 void scene_approve(struct scene *scene, const char *tenant, const struct digest *sha256,
                    const char *principal);

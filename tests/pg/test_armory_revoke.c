@@ -60,7 +60,7 @@ static void an_artifact_is_revoked_once(void **state)
                   rejected = scene_artifact(scene, tenant, "rejected"),
                   nothing = digest_of("nothing", 7);
     scene_inspected(scene, tenant, &pending);
-    assert_ok(armory_inspected(scene->worker, tenant, &rejected, "no program", &fault));
+    assert_ok(scene_inspection(scene->worker, tenant, &rejected, "no program", NULL, &fault));
     assert_fault(scene_revoke(scene->api, tenant, &nothing, NULL, false, &fault), FAULT_NOT_FOUND,
                  "no such artifact");
     assert_fault(scene_revoke(scene->api, scene->other, &pending, NULL, false, &fault),

@@ -82,30 +82,69 @@ static void an_inspection_ends_once(void **state)
     struct digest good = scene_artifact(scene, scene->tenant, "good"), taken;
     struct digest bad = scene_artifact(scene, scene->tenant, "bad");
     struct digest gone = scene_artifact(scene, scene->tenant, "gone");
-    assert_ok(armory_inspected(scene->worker, scene->tenant, &good, NULL, &fault));
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &good, NULL, NULL, &fault));
     assert_int_equal(state_of(scene, &good), ARTIFACT_PENDING);
-    assert_ok(armory_inspected(scene->worker, scene->tenant, &bad, "a device file", &fault));
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &bad, "a device file", NULL, &fault));
     assert_int_equal(state_of(scene, &bad), ARTIFACT_REJECTED);
     AUTO_ARTIFACT struct artifact rejected = {0};
     assert_ok(armory_find(scene->api, scene->tenant, &bad, &rejected, &fault));
     assert_string_equal(rejected.reason, "a device file");
+    assert_string_equal(rejected.image, "");
     /* A second worker, late, changes nothing; nor one for another tenant. */
-    assert_ok(armory_inspected(scene->worker, scene->tenant, &good, "late", &fault));
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &good, "late", NULL, &fault));
     assert_int_equal(state_of(scene, &good), ARTIFACT_PENDING);
-    assert_ok(armory_inspected(scene->worker, scene->tenant, &bad, NULL, &fault));
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &bad, NULL, NULL, &fault));
     assert_int_equal(state_of(scene, &bad), ARTIFACT_REJECTED);
-    assert_ok(armory_inspected(scene->worker, scene->other, &gone, NULL, &fault));
+    assert_ok(scene_inspection(scene->worker, scene->other, &gone, NULL, NULL, &fault));
     assert_int_equal(state_of(scene, &gone), ARTIFACT_INSPECTING);
     /* Revoked meanwhile, it stays so. */
     scene_sql(scene,
               "UPDATE artifact SET state = 'revoked', revoked_at = now() WHERE sha256 = "
               "'\\x%s'",
               digest_hex(&gone).text);
-    assert_ok(armory_inspected(scene->worker, scene->tenant, &gone, NULL, &fault));
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &gone, NULL, NULL, &fault));
     assert_int_equal(state_of(scene, &gone), ARTIFACT_REVOKED);
     assert_false(take(scene, scene->worker, 600, &taken));
-    assert_fault(armory_inspected(scene->api, scene->tenant, &good, NULL, &fault), FAULT_INTERNAL,
-                 "42501");
+    assert_fault(scene_inspection(scene->api, scene->tenant, &good, NULL, NULL, &fault),
+                 FAULT_INTERNAL, "42501");
+}
+
+static int inspected_events(struct scene *scene, const struct digest *sha256)
+{
+    return (int)scene_number(scene,
+                             "SELECT count(*) FROM event WHERE subject = '%s' AND type = "
+                             "'io.sallyport.artifact.inspected.v1'",
+                             digest_format(sha256).text);
+}
+
+/* State, image and event are one commit; and the database holds what was said to it. */
+static void an_inspection_says_how_an_image_starts(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    clear_waiting(scene);
+    struct digest plain = scene_artifact(scene, scene->tenant, "plain");
+    struct digest image = scene_artifact(scene, scene->tenant, "image");
+    scene_sql(scene, "ALTER TABLE artifact DISABLE TRIGGER artifact_moves");
+    scene_sql(scene, "UPDATE artifact SET kind = 'oci' WHERE sha256 = '\\x%s'",
+              digest_hex(&image).text);
+    scene_sql(scene, "ALTER TABLE artifact ENABLE TRIGGER artifact_moves");
+    assert_fault(
+        scene_inspection(scene->worker, scene->tenant, &plain, NULL, "{\"cmd\":[]}", &fault),
+        FAULT_INTERNAL, "23514");
+    assert_int_equal(state_of(scene, &plain), ARTIFACT_INSPECTING);
+    assert_int_equal(inspected_events(scene, &plain), 0);
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &image, NULL, "{\"cmd\":[]}", &fault));
+    AUTO_ARTIFACT struct artifact found = {0};
+    assert_ok(armory_find(scene->api, scene->tenant, &image, &found, &fault));
+    assert_string_equal(found.image, "{\"cmd\":[]}");
+    assert_int_equal(inspected_events(scene, &image), 1);
+    /* A second one is not told of; and what was shown cannot be changed. */
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &image, NULL, "{}", &fault));
+    assert_int_equal(inspected_events(scene, &image), 1);
+    AUTO_PGRESULT PGresult *changed =
+        PQexec(scene->sql, "UPDATE artifact SET image = '{}' WHERE kind = 'oci'");
+    assert_string_equal(PQresultErrorField(changed, PG_DIAG_SQLSTATE), "23514");
 }
 
 static const char *const states[] = {"inspecting", "pending", "rejected", "revoked"};
@@ -202,6 +241,7 @@ int main(void)
         SCENE_TEST(the_oldest_is_inspected_first_and_once),
         SCENE_TEST(workers_do_not_wait_for_each_other),
         SCENE_TEST(an_inspection_ends_once),
+        SCENE_TEST(an_inspection_says_how_an_image_starts),
         SCENE_TEST(states_move_as_the_table_says),
         SCENE_TEST(what_it_is_never_changes),
     };

@@ -319,7 +319,7 @@ static void writes_ask_for_their_tenant(void **state)
                  "");
     const struct digest theirs = digest_of("input", 5);
     assert_fault(inputs_renew(pg, other, &theirs, INT64_MIN, &stored, &fault), FAULT_NOT_FOUND, "");
-    assert_ok(armory_inspected(pg, other, &order.tool_sha256, "eve", &fault));
+    assert_ok(scene_inspection(pg, other, &order.tool_sha256, "eve", NULL, &fault));
     const char *approver = scene_api_key(scene, scene->tenant, "dora", ROLE_APPROVER);
     const struct approval approval = {.principal = "dora",
                                       .api_key_id = approver,

@@ -255,16 +255,6 @@ static void test_refused_programs(void **state)
 
 /* ---- the rest ---- */
 
-static void test_oci_is_refused_for_now(void **state)
-{
-    struct unpacking *unpacking = *state;
-    struct tree_sum sum;
-    struct fault fault = {0};
-    assert_int_equal(unpack(unpacking, ARTIFACT_OCI, "/bin/true", &sum, &fault), -1);
-    assert_int_equal(fault.code, FAULT_ARTIFACT_INVALID);
-    assert_non_null(strstr(fault.detail, "oci"));
-}
-
 static void test_cancel(void **state)
 {
     struct unpacking *unpacking = *state;
@@ -418,7 +408,6 @@ int main(void)
         cmocka_unit_test(test_the_tree_is_what_the_archive_says),
         cmocka_unit_test(test_static_program),
         cmocka_unit_test(test_refused_programs),
-        cmocka_unit_test(test_oci_is_refused_for_now),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_a_host_that_cannot),
         cmocka_unit_test(test_the_child_is_confined),

@@ -337,6 +337,31 @@ static void a_text_is_measured(void **state)
     }
 }
 
+static void arrays_are_parsed_as_strictly(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {
+        "", "{}", "[1] x", "[1,]", "[{\"a\":1,\"a\":2}]", "[01]", "null", "[\"\\u0000\"]"};
+    struct fault fault = {0};
+    AUTO_JSON json_t *array = NULL;
+    assert_int_equal(json_array_parse(span_text(" [{\"a\":[]},2]\n"), FAULT_ARTIFACT_INVALID, "it",
+                                      &array, &fault),
+                     0);
+    assert_int_equal(json_array_size(array), 2);
+    assert_int_equal(fault.code, FAULT_NONE);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        AUTO_JSON json_t *none = NULL;
+        struct fault why = {0};
+        assert_int_equal(
+            json_array_parse(span_text(refused[i]), FAULT_ARTIFACT_INVALID, "it", &none, &why), -1);
+        assert_int_equal(why.code, FAULT_ARTIFACT_INVALID);
+        assert_null(none);
+    }
+    AUTO_JSON json_t *object = NULL;
+    assert_int_equal(
+        json_object_parse(span_text("[]"), FAULT_ARTIFACT_INVALID, "it", &object, &fault), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_refused_anywhere),
         cmocka_unit_test(nesting_has_a_maximum),
         cmocka_unit_test(a_text_is_measured),
+        cmocka_unit_test(arrays_are_parsed_as_strictly),
         cmocka_unit_test(appended_bytes_are_compact_and_in_order),
         cmocka_unit_test(declared_members_are_read),
         cmocka_unit_test(a_bad_member_is_named_and_nothing_is_read),

@@ -93,6 +93,30 @@ static void test_defaults(void **state)
     assert_string_equal(json_string_value(json_array_get(set, 0)), "HOME=/");
 }
 
+static void assert_user(const struct sandbox_job *ours, int uid, int gid)
+{
+    AUTO_JSON json_t *config = NULL;
+    struct fault fault = {0};
+    assert_int_equal(bundle_config(ours, 1, 2, &config, &fault), 0);
+    const json_t *user = json_object_get(json_object_get(config, "process"), "user");
+    assert_int_equal(json_integer_value(json_object_get(user, "uid")), uid);
+    assert_int_equal(json_integer_value(json_object_get(user, "gid")), gid);
+}
+
+/* A job's own stands above the configuration's; 0 is never root but none. */
+static void test_user(void **state)
+{
+    (void)state;
+    struct sandbox_job ours = job();
+    assert_user(&ours, 1, 2);
+    ours.uid = 1000;
+    assert_user(&ours, 1000, 2);
+    ours.gid = 50;
+    assert_user(&ours, 1000, 50);
+    ours.uid = 0;
+    assert_user(&ours, 1, 50);
+}
+
 static void test_text_that_is_not_utf8(void **state)
 {
     (void)state;
@@ -218,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_is_exactly_this),
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_user),
         cmocka_unit_test(test_text_that_is_not_utf8),
         cmocka_unit_test_setup_teardown(test_made_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_inputs_leave_nothing, setup, teardown),
