@@ -85,10 +85,10 @@ static int judge(const struct process_result *process, struct fault *fault)
                    ? fault_set(fault, FAULT_ARTIFACT_INVALID, "%s", reason)
                    : fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME ": %s", reason);
     case PROCESS_SIGNALED:
-        return process->status == SIGXCPU || process->status == SIGKILL
-                   ? fault_set(fault, FAULT_ARTIFACT_INVALID, "takes too long to unpack")
-                   : fault_set(fault, FAULT_ARTIFACT_INVALID, "made the unpacker end by signal %d",
-                               process->status);
+        if (process->status == SIGKILL) /* short of memory, say: no fault of the archive's */
+            return fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME " was killed by this host");
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "made the unpacker end by signal %d",
+                         process->status);
     case PROCESS_TIMED_OUT:
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "takes too long to unpack");
     case PROCESS_CANCELLED:

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -91,6 +92,15 @@ static void say(const char *text)
     (void)!write(STDERR_FILENO, line, len + 1);
 }
 
+/* This is the first process of its namespace: what it does not handle would not end it. */
+static void time_is_up(int signal)
+{
+    static const char reason[] = "takes too long to unpack\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, reason, sizeof reason - 1);
+    _exit(REFUSED);
+}
+
 int main(int argc, char **argv)
 {
     struct fault fault = {0};
@@ -101,6 +111,10 @@ int main(int argc, char **argv)
         return FAILED;
     }
     (void)umask(022);
+    if (signal(SIGXCPU, time_is_up) == SIG_ERR) {
+        say("cannot handle SIGXCPU");
+        return FAILED;
+    }
     if (parse_order(argc, argv, &order, &fault) != 0) {
         say(fault.detail);
         return FAILED;

@@ -49,6 +49,9 @@ static int unpack_hardlink(struct archive_entry *entry, struct place *place, con
                            struct fault *fault)
 {
     char target[PLACE_PATH_MAX + 1];
+    /* Some readers would write it over the file: two trees from one archive. */
+    if (archive_entry_size(entry) > 0)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.150s: a hard link with content", path);
     if (place_clean(archive_entry_hardlink(entry), target, fault) != 0)
         return -1;
     return place_hardlink(place, path, target, fault);
