@@ -38,9 +38,10 @@ static void inspect(struct slot *slot, const char *tenant, const struct artifact
 {
     AUTO_CACHE_ENTRY struct cache_entry *entry = NULL;
     struct fault fault, stored;
-    struct blob_source source = {slot->pg, tenant, &artifact->blob_id};
+    struct blob_source blob = {slot->pg, tenant, &artifact->blob_id};
+    struct cache_source source = {artifact->size, blob_fetch, &blob, slot->cancel_fd};
     int status = cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind,
-                               blob_fetch, &source, slot->cancel_fd, &entry, &fault);
+                               &source, &entry, &fault);
     if (status != 0 && !rejects(&fault)) {
         log_warn("an inspection has to be tried again", "{s:s}", "detail", fault.detail);
         return; /* its time runs out, and a worker takes it again */

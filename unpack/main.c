@@ -6,6 +6,7 @@
  *   0   unpacked
  *   10  the artifact is refused, one line on standard error says why
  *   11  this host could not, one line on standard error says why
+ *   12  it is larger than MAX_BYTES or MAX_ENTRIES, one line on standard error says which
  * and anything else is its own failure.
  */
 #include "base/text.h"
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OK = 0, REFUSED = 10, FAILED = 11 };
+enum { OK = 0, REFUSED = 10, FAILED = 11, TOO_LARGE = 12 };
 
 struct order {
     const char *kind;
@@ -136,5 +137,7 @@ int main(int argc, char **argv)
     if (unpack(&order, root, &fault) == 0)
         return OK;
     say(fault.detail);
-    return fault.code == FAULT_ARTIFACT_INVALID ? REFUSED : FAILED;
+    return fault.code == FAULT_ARTIFACT_INVALID ? REFUSED
+           : fault.code == FAULT_TOO_LARGE      ? TOO_LARGE
+                                                : FAILED;
 }

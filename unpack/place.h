@@ -4,8 +4,8 @@
  * checked as text first, then resolved by the kernel beneath the root without following any
  * link (openat2), and nothing that exists is ever written over.
  *
- * What an archive may not do is FAULT_ARTIFACT_INVALID with the reason; what this host
- * cannot do (disk full) is FAULT_INTERNAL.
+ * What an archive may not do is FAULT_ARTIFACT_INVALID with the reason, more than there is room for
+ * FAULT_TOO_LARGE; what this host cannot do (disk full) is FAULT_INTERNAL.
  */
 #pragma once
 
