@@ -214,6 +214,28 @@ static void test_kept_over_a_restart(void **state)
     assert_int_equal(two.fetches, 2);
 }
 
+/* What an unpacker gone wrong may leave: so deep that no path reaches its end. It goes, and the
+ * worker starts. */
+static void test_no_garbage_is_too_deep(void **state)
+{
+    struct caching *caching = *state;
+    cache_free(TAKE(caching->cache));
+    harness_make_folder(caching->cache_folder, "/new-00000000-0000-7000-8000-000000000000/root");
+    char root[256];
+    (void)snprintf(root, sizeof root, "%s/new-00000000-0000-7000-8000-000000000000/root",
+                   caching->cache_folder);
+    AUTO_CLOSE int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; depth < 3000; depth++) {
+        assert_int_equal(mkdirat(fd, "d", 0700), 0);
+        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        assert_int_equal(close(fd), 0);
+        fd = next;
+    }
+    reopen(caching);
+    assert_int_equal(harness_count_entries(caching->cache_folder), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -224,6 +246,7 @@ int main(void)
         CASE(test_names_cannot_be_swapped),
         CASE(test_reading_changes_nothing),
         CASE(test_kept_over_a_restart),
+        CASE(test_no_garbage_is_too_deep),
     };
     return cmocka_run_group_tests(tests, setup_group, teardown_group);
 }
