@@ -2,12 +2,14 @@
 """What runs is what the digest names, whatever was done meanwhile to the worker's cache or the stored bytes.
 
 Attack: the cached tree is changed between two runs, while the worker runs and while it does not; two trees
-change places; the database holds other bytes than were approved. The run is refused, nothing starts, and
-the next one has the right bytes again. (Root on the worker's host is out of scope: it needs no cache.)"""
+change places; the database holds other bytes than were approved; an artifact leads to what its job brings
+along. The run is refused, nothing starts, and the next one has the right bytes again. (Root on the worker's host is out of scope: it needs no cache.)"""
 
+import io
 import os
 import pathlib
 import shutil
+import tarfile
 
 from support import tools
 from support.world import ACCEPTED, FINISHED, TENANT
@@ -159,3 +161,50 @@ def test_attack_more_bytes_by_the_apis_own_role(world):
                  role="sallyport_api", tenants=[TENANT])
     is_refused(world, digest)
     assert not tree(world, digest).exists(), "wrong bytes were kept"
+    for statement in (f"DELETE FROM blob WHERE blob_id = '{row[0]}'", f"UPDATE blob SET blob_id = gen_random_uuid() WHERE blob_id = '{row[0]}'",
+                      f"DELETE FROM {chunks(digest)}", f"UPDATE {chunks(digest).replace(' WHERE', ' SET data = data WHERE', 1)}"):
+        world.db.refuses(statement, "23503" if statement.startswith("DELETE FROM blob ") else "42501", role="sallyport_api",
+                         tenants=[TENANT])
+
+
+def rootfs(*entries):
+    """A tar of (name, program or None, link target or None)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content, target in entries:
+            info = tarfile.TarInfo(name)
+            info.mode = 0o755
+            if target is not None:
+                info.type, info.linkname = tarfile.SYMTYPE, target
+            else:
+                info.size = len(content)
+            archive.addfile(info, io.BytesIO(content) if target is None else None)
+    return out.getvalue()
+
+
+def approved(world, name, data, *entrypoint):
+    digest = world.push(data, kind="rootfs", name=name, entrypoint=list(entrypoint)).expect(201).json["sha256"]
+    assert world.inspected(digest)["state"] == "pending"
+    for approver in ("approver-1", "approver-2"):
+        world.approve(digest, approver).expect(201)
+    return digest
+
+
+def test_attack_an_entrypoint_outside_the_artifact(world):
+    """Two people approved it; what they approved would have the job bring its own program."""
+    brought = world.input(world.ground.tool)
+    tool = ("bin/tool", world.ground.tool, None)
+    archives = {
+        "itself": (rootfs(tool), "/in/payload"),
+        "link": (rootfs(tool, ("bin/run", None, "/in/payload")), "/bin/run"),
+        "links": (rootfs(tool, ("way", None, "in"), ("bin/run", None, "../way/payload")), "/bin/run"),
+        "script": (rootfs(tool, ("bin/run", b"#!/in/payload\n", None)), "/bin/run"),
+    }
+    own = approved(world, "leads-nowhere", rootfs(tool, ("bin/run", None, "tool")), "/bin/run")
+    execution, found = world.run("cat", "/in/payload", tool=own, inputs=[{"name": "payload", "sha256": brought}])
+    assert execution["state"] == "succeeded" and found["stdout_sha256"] == brought, "it may read what was brought"
+    for name, (data, entrypoint) in archives.items():
+        digest = approved(world, f"leads-{name}", data, entrypoint)
+        execution, found = world.run("print", "brought along", tool=digest, inputs=[{"name": "payload", "sha256": brought}])
+        assert execution["state"] in ("failed", "refused"), f"{name}: {execution}"
+        assert "brought along" not in (found["stdout"] or ""), f"{name}: ran what was brought along"
