@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 256
+#define DEPTH_MAX 64 /* of folders that are open at once */
 
 static int read_all(int fd, const char *path, struct buf *buf, struct fault *fault)
 {
@@ -204,42 +204,71 @@ static void close_dir(DIR **dir)
         (void)closedir(*dir);
 }
 
-/* Removes what is in the folder `fd` (taken over). */
-static int remove_inside(int fd, dev_t device, int depth)
+struct removal {
+    int top; /* the folder that goes */
+    dev_t device;
+    unsigned lifted;
+};
+
+static int remove_inside(struct removal *removal, int fd, int depth);
+
+/* Moves a folder that lies too deep to just below the top, under a name that is free there. */
+static int lift(struct removal *removal, int fd, const char *name)
 {
-    if (depth > DEPTH_MAX) {
-        (void)close(fd);
-        errno = ELOOP;
+    char place[32];
+    do {
+        (void)snprintf(place, sizeof place, "lifted-%u", removal->lifted++);
+        if (renameat2(fd, name, removal->top, place, RENAME_NOREPLACE) == 0)
+            return 0;
+    } while (errno == EEXIST && removal->lifted != 0);
+    return -1;
+}
+
+/* A folder that can be listed and emptied, or -1. */
+static int open_inner(const struct removal *removal, int fd, const char *name)
+{
+    int child = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child < 0 && errno == EACCES && fchmodat(fd, name, 0700, 0) == 0)
+        child = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat stat;
+    if (child < 0)
         return -1;
-    }
+    int status = fstat(child, &stat);
+    bool elsewhere = status == 0 && stat.st_dev != removal->device;
+    if (status == 0 && !elsewhere && fchmod(child, 0700) == 0)
+        return child;
+    int error = elsewhere ? EXDEV : errno;
+    (void)close(child);
+    errno = error;
+    return -1;
+}
+
+static int remove_folder(struct removal *removal, int fd, const char *name, int depth)
+{
+    AUTO_CLOSE int child = open_inner(removal, fd, name);
+    if (child < 0)
+        return -1;
+    if (depth == DEPTH_MAX)
+        return lift(removal, fd, name);
+    if (remove_inside(removal, TAKE_FD(child), depth + 1) != 0)
+        return -1;
+    return unlinkat(fd, name, AT_REMOVEDIR);
+}
+
+/* Removes what is in the folder `fd` (taken over). */
+static int remove_inside(struct removal *removal, int fd, int depth)
+{
     AUTO(close_dir) DIR *dir = fdopendir(fd);
     if (dir == NULL) {
         (void)close(fd);
         return -1;
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            unlinkat(fd, entry->d_name, 0) == 0)
             continue;
-        if (unlinkat(fd, entry->d_name, 0) == 0)
-            continue;
-        if (errno != EISDIR && errno != EPERM)
-            return -1;
-        int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (child < 0 && errno == EACCES && fchmodat(fd, entry->d_name, 0700, 0) == 0)
-            child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        struct stat stat;
-        if (child < 0)
-            return -1;
-        int status = fstat(child, &stat);
-        bool elsewhere = status == 0 && stat.st_dev != device;
-        if (status != 0 || elsewhere || fchmod(child, 0700) != 0) {
-            int error = elsewhere ? EXDEV : errno;
-            (void)close(child);
-            errno = error;
-            return -1;
-        }
-        if (remove_inside(child, device, depth + 1) != 0 ||
-            unlinkat(fd, entry->d_name, AT_REMOVEDIR) != 0)
+        if ((errno != EISDIR && errno != EPERM) ||
+            remove_folder(removal, fd, entry->d_name, depth) != 0)
             return -1;
     }
     return 0;
@@ -253,10 +282,15 @@ int dir_remove(const char *path, struct fault *fault)
     if (!S_ISDIR(stat.st_mode))
         return unlink(path) == 0 ? 0 : fault_errno(fault, "cannot remove %s", path);
     (void)chmod(path, 0700);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
+    AUTO_CLOSE int top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (top < 0)
         return fault_errno(fault, "cannot open folder %s", path);
-    if (remove_inside(TAKE_FD(fd), stat.st_dev, 0) != 0 || rmdir(path) != 0)
-        return fault_errno(fault, "cannot remove folder %s", path);
-    return 0;
+    struct removal removal = {.top = top, .device = stat.st_dev};
+    for (unsigned before = 1; before != removal.lifted;) {
+        before = removal.lifted;
+        int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || remove_inside(&removal, fd, 0) != 0)
+            return fault_errno(fault, "cannot remove folder %s", path);
+    }
+    return rmdir(path) == 0 ? 0 : fault_errno(fault, "cannot remove folder %s", path);
 }

@@ -40,5 +40,6 @@ void file_draft_drop(struct file_draft *draft);
 /* mkdir -p with the mode for the folders it makes. */
 int dir_make(const char *path, mode_t mode, struct fault *fault) MUST_CHECK;
 
-/* rm -rf that follows no link and stays on path's file system. An absent path is success. */
+/* rm -rf that follows no link, stays on path's file system and goes down to any depth. An absent
+ * path is success. */
 int dir_remove(const char *path, struct fault *fault) MUST_CHECK;

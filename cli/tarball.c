@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/tarball.h"
 
+#include "base/buf.h"
 #include "base/file.h"
+#include "base/text.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -102,6 +105,13 @@ static int copy_file(const struct layout *layout, const struct layout_entry *ent
                : 0;
 }
 
+/* What the gateway's unpacker takes. */
+static bool name_is_plain(const char *name)
+{
+    size_t len = strlen(name);
+    return utf8_valid(name, len) && !text_has_control(name, len);
+}
+
 static int add_entry(const struct layout *layout, const struct layout_entry *from,
                      struct archive *archive, struct fault *fault)
 {
@@ -110,6 +120,10 @@ static int add_entry(const struct layout *layout, const struct layout_entry *fro
     AUTO(free_entry) struct archive_entry *entry = archive_entry_new();
     if (entry == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    if (!name_is_plain(from->path) || (from->kind == LAYOUT_LINK && !name_is_plain(from->target)))
+        return fault_set(fault, FAULT_ARTIFACT_INVALID,
+                         "%.150s: a name with control characters, or that is not UTF-8",
+                         from->path);
     bool plain = from->kind == LAYOUT_FILE && !from->executable;
     archive_entry_set_pathname(entry, from->path + 1);
     archive_entry_set_filetype(entry, types[from->kind]);
@@ -125,17 +139,31 @@ static int add_entry(const struct layout *layout, const struct layout_entry *fro
     return from->kind == LAYOUT_FILE ? copy_file(layout, from, archive, fault) : 0;
 }
 
-static int write_archive(const struct layout *layout, struct target *target, struct fault *fault)
+static int add_entries(const struct layout *layout, struct archive *archive, struct fault *fault)
 {
-    AUTO(free_archive) struct archive *archive = NULL;
-    if (open_archive(target, &archive, fault) != 0)
-        return -1;
     for (size_t i = 0; i < layout_count(layout); i++)
         if (add_entry(layout, layout_at(layout, i), archive, fault) != 0)
             return -1;
     return archive_write_close(archive) == ARCHIVE_OK
                ? 0
                : archive_fault(archive, "the archive", fault);
+}
+
+/* libarchive takes names for text in the thread's locale: always the same one, whatever this
+ * process was started in. */
+static int write_archive(const struct layout *layout, struct target *target, struct fault *fault)
+{
+    AUTO(free_archive) struct archive *archive = NULL;
+    if (open_archive(target, &archive, fault) != 0)
+        return -1;
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (utf8 == (locale_t)0)
+        return fault_set(fault, FAULT_INTERNAL, "the locale C.UTF-8 is missing");
+    locale_t before = uselocale(utf8);
+    int result = add_entries(layout, archive, fault);
+    (void)uselocale(before);
+    freelocale(utf8);
+    return result;
 }
 
 int tarball_write(const struct layout *layout, const char *path, struct digest *ret_digest,

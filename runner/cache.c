@@ -2,13 +2,11 @@
 #include "runner/cache.h"
 
 #include "runner/cache_disk.h"
+#include "runner/cache_room.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-
-/* What an entry counts for besides its bytes: a block for each file, folder and link. */
-#define ENTRY_COST 4096
 
 struct cache_entry {
     struct cache *cache;
@@ -16,6 +14,7 @@ struct cache_entry {
     struct digest digest;
     enum artifact_kind kind;
     struct cache_tree tree; /* from `ready` on only its folder changes, with the lock held */
+    uint64_t reserved;      /* while it is being fetched: what it may yet come to */
     uint64_t last_used;
     unsigned holders;
     bool ready;     /* false: a thread is fetching it */
@@ -30,13 +29,15 @@ struct cache {
     pthread_mutex_t lock; /* over all below, and the entries */
     pthread_cond_t changed;
     struct cache_entry *entries;
-    uint64_t uses; /* counts up: what was used last is the largest */
+    uint64_t leaving; /* cost of trees that are being removed and are in no list */
+    uint64_t uses;    /* counts up: what was used last is the largest */
     struct cache_stats stats;
 };
 
 static uint64_t cost_of(const struct cache_entry *entry)
 {
-    return entry->tree.sum.bytes + entry->tree.sum.entries * ENTRY_COST;
+    return entry->ready ? entry->tree.sum.bytes + entry->tree.sum.entries * CACHE_ENTRY_COST
+                        : entry->reserved;
 }
 
 static void entry_free(struct cache_entry *entry)
@@ -93,102 +94,168 @@ static void discard(struct cache_entry *entry)
     cache_tree_hide(&entry->cache->disk, &entry->tree);
 }
 
-static uint64_t total_cost(const struct cache *cache)
+static bool is_evictable(const struct cache_entry *entry)
 {
-    uint64_t total = 0;
+    return entry->ready && entry->holders == 0;
+}
+
+/* What is on the disk or promised to be, besides `asking`; or what of it cannot be evicted. */
+static uint64_t cost_besides(const struct cache *cache, const struct cache_entry *asking,
+                             bool only_held)
+{
+    uint64_t total = only_held ? 0 : cache->leaving;
     for (const struct cache_entry *entry = cache->entries; entry != NULL; entry = entry->next)
-        total += entry->ready ? cost_of(entry) : 0;
+        if (entry != asking && !(only_held && is_evictable(entry)))
+            total += cost_of(entry);
     return total;
+}
+
+/* The most that could be promised to `asking`. */
+static uint64_t most_room(const struct cache *cache, const struct cache_entry *asking)
+{
+    uint64_t held = cost_besides(cache, asking, true);
+    return held < cache->max_cost ? cache->max_cost - held : 0;
 }
 
 static struct cache_entry *oldest_unused(struct cache *cache)
 {
     struct cache_entry *oldest = NULL;
     for (struct cache_entry *entry = cache->entries; entry != NULL; entry = entry->next) {
-        if (entry->ready && entry->holders == 0 &&
-            (oldest == NULL || entry->last_used < oldest->last_used))
+        if (is_evictable(entry) && (oldest == NULL || entry->last_used < oldest->last_used))
             oldest = entry;
     }
     return oldest;
 }
 
-/* Moves unused entries, the longest unused first, to *ret_evicted until `room` more fits. */
-static bool make_room(struct cache *cache, uint64_t room, struct cache_entry **ret_evicted)
+/* Removes an entry that nobody holds, giving the lock up for as long as its files take; they count
+ * until they are gone. */
+static void expel(struct cache *cache, struct cache_entry *entry)
 {
-    while (total_cost(cache) + room > cache->max_cost) {
-        struct cache_entry *entry = oldest_unused(cache);
-        if (entry == NULL)
-            return false;
-        unlink_entry(cache, entry);
-        discard(entry);
-        entry->next = *ret_evicted;
-        *ret_evicted = entry;
-        cache->stats.evictions++;
+    uint64_t cost = cost_of(entry);
+    unlink_entry(cache, entry);
+    discard(entry);
+    cache->leaving += cost;
+    (void)pthread_mutex_unlock(&cache->lock);
+    cache_tree_remove(&entry->tree);
+    entry_free(entry);
+    (void)pthread_mutex_lock(&cache->lock);
+    cache->leaving -= cost;
+    (void)pthread_cond_broadcast(&cache->changed);
+}
+
+/* Evicts what is unused, the longest unused first, until `total` is free for `entry` (NULL:
+ * nobody), and keeps that for it. Nothing is evicted where it would not help. False: what is in
+ * use, or being fetched, leaves no such room. */
+static bool reserve(struct cache *cache, struct cache_entry *entry, uint64_t total)
+{
+    while (total <= most_room(cache, entry)) {
+        if (cost_besides(cache, entry, false) + total <= cache->max_cost) {
+            if (entry != NULL)
+                entry->reserved = total;
+            return true;
+        }
+        struct cache_entry *oldest = oldest_unused(cache);
+        if (oldest == NULL) /* what has been evicted is on its way */
+            (void)pthread_cond_wait(&cache->changed, &cache->lock);
+        else {
+            cache->stats.evictions++;
+            expel(cache, oldest);
+        }
     }
-    return true;
+    return false;
 }
 
 /* ---- without the lock ---- */
 
-static void remove_evicted(struct cache_entry *evicted)
+static int no_room(struct fault *fault)
 {
-    while (evicted != NULL) {
-        struct cache_entry *next = evicted->next;
-        cache_tree_remove(&evicted->tree);
-        entry_free(evicted);
-        evicted = next;
-    }
+    return fault_set(
+        fault, FAULT_UNAVAILABLE,
+        "what is in use or being fetched leaves no room for the artifact in the cache");
+}
+
+struct filling {
+    struct cache *cache;
+    struct cache_entry *entry;
+    uint64_t packed;
+    struct unpack_config tried; /* by the attempt before; sizes 0 before the first */
+};
+
+static int give_room(void *context, int attempt, struct unpack_config *config, struct fault *fault)
+{
+    struct filling *filling = context;
+    struct cache *cache = filling->cache;
+    const uint64_t fixed = filling->packed + (uint64_t)UNPACK_ENTRIES_ADDED * CACHE_ENTRY_COST;
+    const uint64_t whole = cache->max_cost > fixed ? cache->max_cost - fixed : 0;
+    struct unpack_config most = cache_room_scale(&cache->unpack, filling->packed, attempt, whole);
+    if (!cache_room_allows_more(&most, &filling->tried))
+        return fault_set(fault, FAULT_TOO_LARGE,
+                         "unpacked, the artifact is larger than the cache can keep");
+    (void)pthread_mutex_lock(&cache->lock);
+    uint64_t room = most_room(cache, filling->entry);
+    struct unpack_config next =
+        cache_room_scale(&cache->unpack, filling->packed, attempt, room > fixed ? room - fixed : 0);
+    bool given =
+        cache_room_allows_more(&next, &filling->tried) &&
+        reserve(cache, filling->entry,
+                fixed + (uint64_t)next.max_bytes + (uint64_t)next.max_entries * CACHE_ENTRY_COST);
+    (void)pthread_mutex_unlock(&cache->lock);
+    if (!given)
+        return no_room(fault);
+    *config = filling->tried = next;
+    return 0;
 }
 
 /* Files of a placeholder: fetched, proven, unpacked; not yet in their place. */
-static int fill(struct cache *cache, struct cache_entry *entry, cache_fetch *fetch, void *context,
-                int cancel_fd, struct fault *fault)
+static int fill(struct cache *cache, struct cache_entry *entry, const struct cache_source *source,
+                struct fault *fault)
 {
+    struct filling filling = {.cache = cache, .entry = entry, .packed = (uint64_t)source->size};
     struct cache_order order = {
         .digest = &entry->digest,
         .kind = entry->kind,
-        .max_bytes = cache->max_artifact_bytes,
+        .size = filling.packed,
         .unpack = &cache->unpack,
-        .fetch = fetch,
-        .context = context,
-        .cancel_fd = cancel_fd,
+        .fetch = source->fetch,
+        .context = source->context,
+        .room = give_room,
+        .room_context = &filling,
+        .cancel_fd = source->cancel_fd,
     };
-    if (cache_tree_make(&cache->disk, &order, &entry->tree, fault) != 0)
-        return -1;
-    if (cost_of(entry) > cache->max_cost)
-        return fault_set(fault, FAULT_TOO_LARGE, "unpacked, the artifact is larger than the cache");
-    return 0;
+    if (source->size < 1 || filling.packed > cache->max_artifact_bytes ||
+        filling.packed > cache->max_cost)
+        return fault_set(fault, FAULT_TOO_LARGE,
+                         "an artifact of %lld bytes, too many for the cache",
+                         (long long)source->size);
+    (void)pthread_mutex_lock(&cache->lock);
+    bool given = reserve(cache, entry, filling.packed);
+    (void)pthread_mutex_unlock(&cache->lock);
+    return given ? cache_tree_make(&cache->disk, &order, &entry->tree, fault) : no_room(fault);
 }
 
 /* The placeholder becomes an entry, or goes. */
 static int settle(struct cache *cache, struct cache_entry *entry, bool filled, struct fault *fault)
 {
-    struct cache_entry *evicted = NULL;
     (void)pthread_mutex_lock(&cache->lock);
     cache->stats.fetches++;
-    int result = -1;
-    if (filled && !make_room(cache, cost_of(entry), &evicted))
-        (void)fault_set(fault, FAULT_UNAVAILABLE,
-                        "what is in use leaves no room for the artifact in the cache");
-    else if (filled)
-        result = cache_tree_show(&cache->disk, &entry->digest, entry->kind, &entry->tree, fault);
-    if (result == 0)
-        entry->ready = true;
-    else
+    int result =
+        filled ? cache_tree_show(&cache->disk, &entry->digest, entry->kind, &entry->tree, fault)
+               : -1;
+    if (result == 0) {
+        entry->ready = true; /* and counts for what it is, which is no more than was reserved */
+    } else if (filled) {
+        expel(cache, entry);
+    } else {
         unlink_entry(cache, entry);
-    (void)pthread_cond_broadcast(&cache->changed);
-    (void)pthread_mutex_unlock(&cache->lock);
-
-    remove_evicted(evicted);
-    if (result != 0) {
-        cache_tree_remove(&entry->tree);
         entry_free(entry);
     }
+    (void)pthread_cond_broadcast(&cache->changed);
+    (void)pthread_mutex_unlock(&cache->lock);
     return result;
 }
 
 int cache_acquire(struct cache *cache, const struct digest *digest, enum artifact_kind kind,
-                  cache_fetch *fetch, void *context, int cancel_fd, struct cache_entry **ret_entry,
+                  const struct cache_source *source, struct cache_entry **ret_entry,
                   struct fault *fault)
 {
     (void)pthread_mutex_lock(&cache->lock);
@@ -209,7 +276,7 @@ int cache_acquire(struct cache *cache, const struct digest *digest, enum artifac
     if (entry == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     if (!hit) {
-        bool filled = fill(cache, entry, fetch, context, cancel_fd, fault) == 0;
+        bool filled = fill(cache, entry, source, fault) == 0;
         if (settle(cache, entry, filled, fault) != 0)
             return -1;
     }
@@ -223,15 +290,9 @@ void cache_release(struct cache_entry *entry)
         return;
     struct cache *cache = entry->cache;
     (void)pthread_mutex_lock(&cache->lock);
-    entry->holders--;
-    bool gone = entry->holders == 0 && entry->discarded;
-    if (gone)
-        unlink_entry(cache, entry);
+    if (--entry->holders == 0 && entry->discarded)
+        expel(cache, entry);
     (void)pthread_mutex_unlock(&cache->lock);
-    if (gone) {
-        cache_tree_remove(&entry->tree);
-        entry_free(entry);
-    }
 }
 
 void cache_entry_cleanup(struct cache_entry **entry)
@@ -271,8 +332,10 @@ struct cache_stats cache_stats(struct cache *cache)
     (void)pthread_mutex_lock(&cache->lock);
     struct cache_stats stats = cache->stats;
     for (const struct cache_entry *entry = cache->entries; entry != NULL; entry = entry->next) {
-        if (!entry->ready)
+        if (!entry->ready) {
+            stats.reserved += entry->reserved;
             continue;
+        }
         stats.entries++;
         stats.bytes += entry->tree.sum.bytes;
         stats.in_use += entry->holders > 0;
@@ -312,9 +375,9 @@ int cache_open(const struct cache_config *config, struct cache **ret_cache, stru
     cache->unpack = config->unpack;
     if (cache_disk_open(config->folder, &cache->disk, adopt, cache, fault) != 0)
         return -1;
-    struct cache_entry *evicted = NULL;
-    (void)make_room(cache, 0, &evicted); /* nothing is in use: it always succeeds */
-    remove_evicted(evicted);
+    (void)pthread_mutex_lock(&cache->lock);
+    (void)reserve(cache, NULL, 0); /* nothing is in use: it always succeeds */
+    (void)pthread_mutex_unlock(&cache->lock);
     cache->stats = (struct cache_stats){0};
     *ret_cache = TAKE(cache);
     return 0;

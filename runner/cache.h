@@ -3,7 +3,7 @@
  * The worker's disk cache of unpacked artifacts, by digest. Bytes are hashed while they
  * arrive and unpacked only if the digest is the one that was asked for; an unpacked tree is
  * hashed in full when it is made and when the cache is opened, and compared by a statx walk
- * before each run. An entry in use is never evicted. Threads may share a cache; two that
+ * then and before each run. An entry in use is never evicted. Threads may share a cache; two that
  * want the same artifact cause one fetch.
  */
 #pragma once
@@ -19,7 +19,7 @@ struct cache_entry;
 
 struct cache_config {
     const char *folder; /* absolute; made with mode 0700 and wholly ours (state_dir/cache) */
-    int64_t max_bytes;  /* of unpacked trees, in use or not */
+    int64_t max_bytes;  /* of all on its disk: trees, in use or not, and what is being fetched */
     int64_t max_artifact_bytes; /* packed; more ends a fetch */
     struct unpack_config unpack;
 };
@@ -39,14 +39,24 @@ typedef int cache_write(void *sink, const void *data, size_t len, struct fault *
  * caller's. Called without the cache's lock, at most once per cache_acquire(). */
 typedef int cache_fetch(void *context, cache_write *write, void *sink, struct fault *fault);
 
+/* Where an artifact comes from. */
+struct cache_source {
+    int64_t size; /* of its bytes, as its row says: more are refused */
+    cache_fetch *fetch;
+    void *context;
+    int cancel_fd; /* readable: ends an unpack; -1 none */
+};
+
 /* The unpacked artifact, fetched only if it isn't there; held until cache_release(). Whoever
  * comes while another thread fetches the same waits for it (and fetches itself should that
- * one fail). cancel_fd readable ends an unpack, -1 none.
- * FAULT_CONTENT_MISMATCH: the bytes have another digest; FAULT_ARTIFACT_INVALID: refused by
- * unpacking; FAULT_TOO_LARGE: larger than max_artifact_bytes, or than the whole cache;
- * FAULT_UNAVAILABLE: what is in use leaves no room; and what fetch says. */
+ * one fail). Room is kept before the first byte comes, for what is packed and then for what it may
+ * unpack to: cache and everything on its way into it never pass max_bytes together.
+ * FAULT_CONTENT_MISMATCH: the bytes have another digest, or are more than their row says;
+ * FAULT_ARTIFACT_INVALID: refused by unpacking; FAULT_TOO_LARGE: larger than max_artifact_bytes,
+ * than may be unpacked, or than an otherwise empty cache has room for; FAULT_UNAVAILABLE: what is
+ * in use or being fetched leaves no room now; and what fetch says. */
 int cache_acquire(struct cache *cache, const struct digest *digest, enum artifact_kind kind,
-                  cache_fetch *fetch, void *context, int cancel_fd, struct cache_entry **ret_entry,
+                  const struct cache_source *source, struct cache_entry **ret_entry,
                   struct fault *fault) MUST_CHECK;
 /* NULL-safe. */
 void cache_release(struct cache_entry *entry);
@@ -73,6 +83,7 @@ int cache_input(const char *folder, const char *name, const struct digest *diges
 
 struct cache_stats {
     uint64_t entries, bytes;                    /* complete trees */
+    uint64_t reserved;                          /* bytes kept for what is being fetched */
     uint64_t in_use;                            /* of them, held by someone */
     uint64_t fetches, hits, evictions, refused; /* since cache_open() */
 };

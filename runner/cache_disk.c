@@ -102,6 +102,13 @@ void cache_tree_free(struct cache_tree *tree)
 
 /* ---- the record ---- */
 
+/* What a tree was when it was made. It says of itself whose it is, so that a name is not believed.
+ */
+struct record {
+    struct digest artifact, content, stamp;
+    enum artifact_kind kind;
+};
+
 /* What the record is held to: the tree's content and, of an image, how it is started. */
 static struct digest seal(const struct cache_tree *tree)
 {
@@ -115,13 +122,15 @@ static struct digest seal(const struct cache_tree *tree)
     return digest_of_span(buf_span(&whole));
 }
 
-static int write_record(const struct cache_tree *tree, struct fault *fault)
+static int write_record(const struct cache_tree *tree, const struct cache_order *order,
+                        struct fault *fault)
 {
     struct digest content = seal(tree);
     AUTO_FREE char *path = path_join(tree->folder, "record");
     AUTO_JSON json_t *record =
-        json_pack("{s:s, s:I, s:I}", "content", digest_format(&content).text, "entries",
-                  (json_int_t)tree->sum.entries, "bytes", (json_int_t)tree->sum.bytes);
+        json_pack("{s:s, s:s, s:s, s:s}", "artifact", digest_format(order->digest).text, "kind",
+                  artifact_kind_name(order->kind), "content", digest_format(&content).text, "stamp",
+                  digest_format(&tree->sum.stamp).text);
     if (record != NULL && tree->image != NULL &&
         json_object_set_new(record, "image",
                             json_loadb((const char *)tree->image->json.data, tree->image->json.len,
@@ -143,29 +152,37 @@ static int read_image(const json_t *object, struct image **ret_image, struct fau
 }
 
 /* Fills tree->image; only an image has one, and every image has. */
-static int read_record(struct cache_tree *tree, enum artifact_kind kind, struct digest *ret_content,
-                       struct fault *fault)
+static int read_record(struct cache_tree *tree, struct record *ret_record, struct fault *fault)
 {
     AUTO_FREE char *path = path_join(tree->folder, "record");
     AUTO_BUF struct buf text = BUF(RECORD_MAX);
-    AUTO_JSON json_t *record = NULL;
-    const char *content = NULL;
+    AUTO_JSON json_t *object = NULL;
+    const char *artifact = NULL, *kind = NULL, *content = NULL, *stamp = NULL;
     const json_t *image = NULL;
     const struct json_field fields[] = {
+        {"artifact", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &artifact},
+        {"kind", JSON_KIND_STRING, true, 1, 16, &kind},
         {"content", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &content},
-        {"image", JSON_KIND_OBJECT, kind == ARTIFACT_OCI, 0, 0, &image},
+        {"stamp", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &stamp},
+        {"image", JSON_KIND_OBJECT, false, 0, 0, &image},
     };
+    struct record record;
     if (path == NULL)
         return no_memory(fault);
     if (file_read(path, &text, fault) != 0 ||
-        json_object_parse(buf_span(&text), FAULT_INTERNAL, "a cache record", &record, fault) != 0 ||
-        json_read(record, "", fields, ARRAY_LEN(fields), false, FAULT_INTERNAL, fault) != 0)
+        json_object_parse(buf_span(&text), FAULT_INTERNAL, "a cache record", &object, fault) != 0 ||
+        json_read(object, "", fields, ARRAY_LEN(fields), false, FAULT_INTERNAL, fault) != 0)
         return -1;
+    if (digest_parse(artifact, strlen(artifact), &record.artifact) != 0 ||
+        artifact_kind_parse(kind, &record.kind) != 0 ||
+        digest_parse(content, strlen(content), &record.content) != 0 ||
+        digest_parse(stamp, strlen(stamp), &record.stamp) != 0 ||
+        (record.kind == ARTIFACT_OCI) != (image != NULL))
+        return fault_set(fault, FAULT_INTERNAL, "a cache record that is none");
     if (image != NULL && read_image(image, &tree->image, fault) != 0)
         return -1;
-    return digest_parse(content, strlen(content), ret_content) == 0
-               ? 0
-               : fault_set(fault, FAULT_INTERNAL, "a cache record without a digest");
+    *ret_record = record;
+    return 0;
 }
 
 /* ---- making ---- */
@@ -214,6 +231,32 @@ static int fetch_into(int fd, const struct digest *digest, uint64_t max, cache_f
     return 0;
 }
 
+/* Unpacks into as much room as it takes; how much that is, nobody knows before. */
+static int unpack_into_room(struct cache_tree *tree, const struct cache_order *order, int packed,
+                            struct fault *fault)
+{
+    struct unpack_config config = *order->unpack;
+    for (int attempt = 0;; attempt++) {
+        struct fault why = {0};
+        if (order->room(order->room_context, attempt, &config, fault) != 0)
+            return -1;
+        int status = order->kind == ARTIFACT_OCI
+                         ? unpack_image(&config, packed, tree->root, order->cancel_fd, &tree->sum,
+                                        &tree->image, &why)
+                         : unpack_archive(&config, order->kind, packed, tree->root,
+                                          order->cancel_fd, &tree->sum, &why);
+        if (status == 0)
+            return 0;
+        if (why.code != FAULT_TOO_LARGE || (config.max_bytes >= order->unpack->max_bytes &&
+                                            config.max_entries >= order->unpack->max_entries))
+            return fault_set(fault, why.code, "%s", why.detail);
+        if (dir_remove(tree->root, fault) != 0)
+            return -1;
+        if (mkdir(tree->root, 0700) != 0)
+            return fault_errno(fault, "cannot make a folder in the cache");
+    }
+}
+
 static int fill(struct cache_tree *tree, const struct cache_order *order, struct fault *fault)
 {
     AUTO_FREE char *packed = path_join(tree->folder, "packed");
@@ -224,22 +267,19 @@ static int fill(struct cache_tree *tree, const struct cache_order *order, struct
     AUTO_CLOSE int fd = open(packed, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return fault_errno(fault, "cannot make a file in the cache");
-    if (fetch_into(fd, order->digest, order->max_bytes, order->fetch, order->context, fault) != 0)
-        return -1;
+    struct fault why = {0};
+    if (fetch_into(fd, order->digest, order->size, order->fetch, order->context, &why) != 0)
+        return fault_set(fault, why.code == FAULT_TOO_LARGE ? FAULT_CONTENT_MISMATCH : why.code,
+                         "%s", why.detail);
     /* The unpacker gets it for reading only. */
     AUTO_CLOSE int reading = open(packed, O_RDONLY | O_CLOEXEC);
     if (reading < 0)
         return fault_errno(fault, "cannot read back an artifact");
-    int result = order->kind == ARTIFACT_OCI
-                     ? unpack_image(order->unpack, reading, tree->root, order->cancel_fd,
-                                    &tree->sum, &tree->image, fault)
-                     : unpack_archive(order->unpack, order->kind, reading, tree->root,
-                                      order->cancel_fd, &tree->sum, fault);
-    if (result != 0)
+    if (unpack_into_room(tree, order, reading, fault) != 0)
         return -1;
     if (unlink(packed) != 0)
         return fault_errno(fault, "cannot remove a packed artifact");
-    return write_record(tree, fault);
+    return write_record(tree, order, fault);
 }
 
 int cache_tree_make(const struct cache_disk *disk, const struct cache_order *order,
@@ -282,15 +322,18 @@ int cache_input(const char *folder, const char *name, const struct digest *diges
 
 /* ---- opening ---- */
 
-/* One tree of an earlier process: proven in full, or a fault. */
-static int prove(struct cache_tree *tree, enum artifact_kind kind, struct fault *fault)
+/* One tree of an earlier process: proven in full to be this artifact's, or a fault. The content
+ * alone would not tell another owner, a capability, or a second name from outside. */
+static int prove(struct cache_tree *tree, const struct digest *artifact, enum artifact_kind kind,
+                 struct fault *fault)
 {
-    struct digest recorded;
-    if (read_record(tree, kind, &recorded, fault) != 0 ||
-        tree_measure(tree->root, &tree->sum, fault) != 0)
+    struct record record;
+    if (read_record(tree, &record, fault) != 0 || tree_measure(tree->root, &tree->sum, fault) != 0)
         return -1;
-    struct digest found = seal(tree);
-    return digest_equal(&recorded, &found)
+    struct digest content = seal(tree);
+    return record.kind == kind && digest_equal(&record.artifact, artifact) &&
+                   digest_equal(&record.content, &content) &&
+                   digest_equal(&record.stamp, &tree->sum.stamp)
                ? 0
                : fault_set(fault, FAULT_CONTENT_MISMATCH, "not what was recorded");
 }
@@ -304,7 +347,7 @@ static int take_in(const struct cache_disk *disk, const char *name, cache_found 
         return no_memory(fault);
     struct digest digest;
     enum artifact_kind kind;
-    if (parse_name(name, &digest, &kind) != 0 || prove(&tree, kind, NULL) != 0)
+    if (parse_name(name, &digest, &kind) != 0 || prove(&tree, &digest, kind, NULL) != 0)
         return dir_remove(tree.folder, fault);
     return found(context, &digest, kind, &tree, fault);
 }

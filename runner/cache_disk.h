@@ -35,17 +35,26 @@ int cache_disk_open(const char *folder, struct cache_disk *ret_disk, cache_found
                     void *context, struct fault *fault) MUST_CHECK;
 void cache_disk_close(struct cache_disk *disk);
 
+/* Room for a tree, asked for before each attempt to unpack it: sets max_bytes and max_entries of
+ * *config to what may be used. The first attempt is 0; each later one comes because the one before
+ * was FAULT_TOO_LARGE, and has to allow more or fail. */
+typedef int cache_room(void *context, int attempt, struct unpack_config *config,
+                       struct fault *fault);
+
 struct cache_order {
     const struct digest *digest;
     enum artifact_kind kind;
-    uint64_t max_bytes; /* packed */
+    uint64_t size; /* packed; room for it has been kept */
     const struct unpack_config *unpack;
     cache_fetch *fetch;
     void *context;
+    cache_room *room;
+    void *room_context;
     int cancel_fd;
 };
 
-/* Fetches, proves and unpacks into a new-<uuid> folder; nothing is left where it fails. */
+/* Fetches, proves and unpacks into a new-<uuid> folder; nothing is left where it fails. More bytes
+ * than `size` are FAULT_CONTENT_MISMATCH. */
 int cache_tree_make(const struct cache_disk *disk, const struct cache_order *order,
                     struct cache_tree *ret_tree, struct fault *fault) MUST_CHECK;
 

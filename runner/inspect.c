@@ -100,9 +100,10 @@ static int look(struct slot *slot, const char *tenant, const struct artifact *ar
     AUTO_DESCRIPTOR struct descriptor *descriptor = NULL;
     AUTO_COMMAND struct command command = {0};
     static const struct manifest nothing = {0};
-    struct blob_source source = {slot->pg, tenant, &artifact->blob_id};
-    if (cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind, blob_fetch,
-                      &source, slot->cancel_fd, &entry, fault) != 0 ||
+    struct blob_source blob = {slot->pg, tenant, &artifact->blob_id};
+    struct cache_source source = {artifact->size, blob_fetch, &blob, slot->cancel_fd};
+    if (cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind, &source,
+                      &entry, fault) != 0 ||
         descriptor_parse(artifact->descriptor, &descriptor, fault) != 0 ||
         command_build(descriptor, cache_entry_image(entry), &nothing, &command, fault) != 0)
         return -1;

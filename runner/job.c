@@ -74,9 +74,10 @@ static int fetch_input(struct job *job, const struct manifest_input *wanted, str
 static int fetch(struct job *job, struct fault *fault)
 {
     const struct worker_config *config = &job->slot->worker->config;
-    struct blob_source source = {job->slot->pg, job->queued.tenant_id, &job->artifact.blob_id};
-    if (cache_acquire(config->cache, &job->manifest->tool_sha256, job->descriptor->kind, blob_fetch,
-                      &source, job->slot->cancel_fd, &job->entry, fault) != 0)
+    struct blob_source blob = {job->slot->pg, job->queued.tenant_id, &job->artifact.blob_id};
+    struct cache_source source = {job->artifact.size, blob_fetch, &blob, job->slot->cancel_fd};
+    if (cache_acquire(config->cache, &job->manifest->tool_sha256, job->descriptor->kind, &source,
+                      &job->entry, fault) != 0)
         return -1;
     if (asprintf(&job->folder, "%s/%s", config->inputs_dir,
                  uuid_format(&job->claim.execution_id).text) < 0) {

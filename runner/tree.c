@@ -161,7 +161,8 @@ static int visit(struct walk *walk, int folder, const char *name, int depth, str
     if (!S_ISDIR(stat.st_mode))
         return 0;
     if (depth == DEPTH_MAX)
-        return fault_set(fault, FAULT_INTERNAL, "%.100s: too deep to walk", walk->root);
+        return fault_set(fault, walk->seal ? FAULT_ARTIFACT_INVALID : FAULT_INTERNAL,
+                         "%.100s: too deep to walk", walk->root);
     AUTO_CLOSE int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return broken(walk, fault);

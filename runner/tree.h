@@ -29,7 +29,8 @@ int tree_stamp(const char *path, struct digest *ret_stamp, struct fault *fault) 
 /*
  * Takes a tree from an unpacker nobody trusts: everything becomes uid:gid's, folders 0755,
  * files 0755 or 0644 by their owner's x bit, no other bit stays. What is not a file, folder or
- * link, and what passes a maximum, is FAULT_ARTIFACT_INVALID. Nobody else may have the tree open.
+ * link, is too deep, or passes a maximum, is FAULT_ARTIFACT_INVALID. Nobody else may have the tree
+ * open.
  */
 int tree_seal(const char *path, uid_t uid, gid_t gid, uint64_t max_entries, uint64_t max_bytes,
               struct fault *fault) MUST_CHECK;

@@ -15,10 +15,11 @@
 #define PROGRAM_NAME "sallyport-unpack"
 #define REASON_MAX 512
 #define EXIT_REFUSED 10 /* unpack/main.c */
+#define EXIT_TOO_LARGE 12
 
 /* What the sandbox is mounted on; the bundle's own mounts need them in the read-only root. */
-static const char *const mount_points[] = {"proc", "dev", "sys",          "tmp",
-                                           "in",   "run", "run/sallyport"};
+static const char *const mount_points[UNPACK_ENTRIES_ADDED] = {"proc", "dev", "sys",          "tmp",
+                                                               "in",   "run", "run/sallyport"};
 
 struct unpack_config unpack_config_defaults(void)
 {
@@ -81,14 +82,16 @@ static int judge(const struct process_result *process, struct fault *fault)
     case PROCESS_EXITED:
         if (process->status == 0)
             return 0;
-        return process->status == EXIT_REFUSED
-                   ? fault_set(fault, FAULT_ARTIFACT_INVALID, "%s", reason)
-                   : fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME ": %s", reason);
+        if (process->status == EXIT_REFUSED)
+            return fault_set(fault, FAULT_ARTIFACT_INVALID, "%s", reason);
+        if (process->status == EXIT_TOO_LARGE)
+            return fault_set(fault, FAULT_TOO_LARGE, "%s", reason);
+        return fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME ": %s", reason);
     case PROCESS_SIGNALED:
-        return process->status == SIGXCPU || process->status == SIGKILL
-                   ? fault_set(fault, FAULT_ARTIFACT_INVALID, "takes too long to unpack")
-                   : fault_set(fault, FAULT_ARTIFACT_INVALID, "made the unpacker end by signal %d",
-                               process->status);
+        if (process->status == SIGKILL) /* short of memory, say: no fault of the archive's */
+            return fault_set(fault, FAULT_INTERNAL, PROGRAM_NAME " was killed by this host");
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "made the unpacker end by signal %d",
+                         process->status);
     case PROCESS_TIMED_OUT:
         return fault_set(fault, FAULT_ARTIFACT_INVALID, "takes too long to unpack");
     case PROCESS_CANCELLED:

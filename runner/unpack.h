@@ -27,13 +27,17 @@ struct unpack_config {
     int64_t memory_bytes; /* address space: 512 MiB */
 };
 
+/* Entries that unpacking adds to the archive's own: the mount points, where they are missing. */
+#define UNPACK_ENTRIES_ADDED 7
+
 struct unpack_config unpack_config_defaults(void);
 
 /* Unpacks an artifact of kind binary or rootfs (a readable, seekable descriptor, read from its
  * start) into the folder `target`, which must exist and be empty. On success everything in it is
  * owned by this process's user, folders 0755, files 0755 or 0644, and the mount points of the
- * sandbox exist. FAULT_ARTIFACT_INVALID with the reason for an archive that is refused (the
- * folder's content is then garbage to be removed by the caller), FAULT_INTERNAL otherwise.
+ * sandbox exist. FAULT_ARTIFACT_INVALID with the reason for an archive that is refused,
+ * FAULT_TOO_LARGE for one that passes max_bytes or max_entries (the folder's content is then
+ * garbage to be removed by the caller), FAULT_INTERNAL otherwise.
  * cancel_fd readable ends it (FAULT_SHUTTING_DOWN); -1 none. *ret_sum is of the finished tree. */
 int unpack_archive(const struct unpack_config *config, enum artifact_kind kind, int archive_fd,
                    const char *target, int cancel_fd, struct tree_sum *ret_sum,

@@ -30,10 +30,16 @@ __attribute__((visibility("default"))) const char *__asan_default_options(void)
 }
 #endif
 
+static int set_limits_of(__rlimit_resource_t resource, int64_t soft, int64_t hard,
+                         struct fault *fault)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
+    return setrlimit(resource, &limit) == 0 ? 0 : fault_errno(fault, "cannot set a limit");
+}
+
 static int set_limit(__rlimit_resource_t resource, int64_t value, struct fault *fault)
 {
-    struct rlimit limit = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
-    return setrlimit(resource, &limit) == 0 ? 0 : fault_errno(fault, "cannot set a limit");
+    return set_limits_of(resource, value, value, fault);
 }
 
 static int set_limits(const struct confinement *confinement, struct fault *fault)
@@ -44,7 +50,9 @@ static int set_limits(const struct confinement *confinement, struct fault *fault
     if (!SANITIZED && /* whose shadow is terabytes of address space */
         set_limit(RLIMIT_AS, confinement->memory_bytes, fault) != 0)
         return -1;
-    return set_limit(RLIMIT_CPU, confinement->cpu_seconds, fault) != 0 ||
+    /* SIGXCPU comes first and is handled; SIGKILL is then the host's own. */
+    return set_limits_of(RLIMIT_CPU, confinement->cpu_seconds, confinement->cpu_seconds + 1,
+                         fault) != 0 ||
                    set_limit(RLIMIT_FSIZE, confinement->file_bytes, fault) != 0 ||
                    set_limit(RLIMIT_NOFILE, 16, fault) != 0 || set_limit(RLIMIT_CORE, 0, fault) != 0
                ? -1

@@ -16,7 +16,7 @@ struct confinement {
     int folder; /* becomes the root */
     uid_t uid;  /* not 0 */
     gid_t gid;
-    int64_t cpu_seconds;
+    int64_t cpu_seconds; /* then SIGXCPU, a second later SIGKILL */
     int64_t memory_bytes;
     int64_t file_bytes; /* of one file */
 };

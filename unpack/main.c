@@ -7,6 +7,7 @@
  *   0   unpacked
  *   10  the artifact is refused, one line on standard error says why
  *   11  this host could not, one line on standard error says why
+ *   12  it is larger than MAX_BYTES or MAX_ENTRIES, one line on standard error says which
  * and anything else is its own failure.
  */
 #include "base/digest.h"
@@ -20,10 +21,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <locale.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OK = 0, REFUSED = 10, FAILED = 11 };
+enum { OK = 0, REFUSED = 10, FAILED = 11, TOO_LARGE = 12 };
 
 struct order {
     const char *kind;
@@ -111,6 +113,15 @@ static void say(const char *text)
     (void)!write(STDERR_FILENO, line, len + 1);
 }
 
+/* This is the first process of its namespace: what it does not handle would not end it. */
+static void time_is_up(int signal)
+{
+    static const char reason[] = "takes too long to unpack\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, reason, sizeof reason - 1);
+    _exit(REFUSED);
+}
+
 int main(int argc, char **argv)
 {
     struct fault fault = {0};
@@ -124,6 +135,10 @@ int main(int argc, char **argv)
     (void)digest_of("", 0);
     json_object_seed(0);
     (void)umask(022);
+    if (signal(SIGXCPU, time_is_up) == SIG_ERR) {
+        say("cannot handle SIGXCPU");
+        return FAILED;
+    }
     if (parse_order(argc, argv, &order, &fault) != 0) {
         say(fault.detail);
         return FAILED;
@@ -145,5 +160,7 @@ int main(int argc, char **argv)
     if (unpack(&order, root, &fault) == 0)
         return OK;
     say(fault.detail);
-    return fault.code == FAULT_ARTIFACT_INVALID ? REFUSED : FAILED;
+    return fault.code == FAULT_ARTIFACT_INVALID ? REFUSED
+           : fault.code == FAULT_TOO_LARGE      ? TOO_LARGE
+                                                : FAILED;
 }

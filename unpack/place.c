@@ -130,7 +130,7 @@ int place_open(int folder, const char *path, uint64_t flags, uint64_t mode)
 int place_count(struct place *place, struct fault *fault)
 {
     if (place->entries >= place->max_entries)
-        return fault_set(fault, FAULT_ARTIFACT_INVALID, "more than %lld entries",
+        return fault_set(fault, FAULT_TOO_LARGE, "more than %lld entries",
                          (long long)place->max_entries);
     place->entries++;
     return 0;
@@ -211,7 +211,7 @@ int place_file_begin(struct place *place, const char *path, bool executable, int
     if (*path == '\0')
         return place_refuse(fault, ".", "the root has to be a folder");
     if (size < 0 || size > place->max_bytes - place->bytes)
-        return fault_set(fault, FAULT_ARTIFACT_INVALID, "unpacks to more than %lld bytes",
+        return fault_set(fault, FAULT_TOO_LARGE, "unpacks to more than %lld bytes",
                          (long long)place->max_bytes);
     const char *name;
     if (place_count(place, fault) != 0 || enter(place, path, &name, fault) != 0)

@@ -5,8 +5,8 @@
  * link (openat2), and nothing that exists is ever written over: what a later layer of an image
  * replaces is removed first.
  *
- * What an archive may not do is FAULT_ARTIFACT_INVALID with the reason; what this host
- * cannot do (disk full) is FAULT_INTERNAL.
+ * What an archive may not do is FAULT_ARTIFACT_INVALID with the reason, more than there is room for
+ * FAULT_TOO_LARGE; what this host cannot do (disk full) is FAULT_INTERNAL.
  */
 #pragma once
 

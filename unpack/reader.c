@@ -70,6 +70,9 @@ static int place_content(struct archive *archive, struct archive_entry *entry, s
 int reader_place(struct archive *archive, struct archive_entry *entry, struct place *place,
                  const char *path, const char *linked, struct fault *fault)
 {
+    /* Some readers would write its content over the file: two trees from one archive. */
+    if (linked != NULL && archive_entry_size(entry) > 0)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.150s: a hard link with content", path);
     if (linked != NULL)
         return place_hardlink(place, path, linked, fault);
     const char *target = archive_entry_symlink(entry);

@@ -90,10 +90,10 @@ static int add_file(struct spool *spool, struct archive *archive, struct archive
     AUTO_DIGEST_STREAM struct digest_stream *hash = digest_stream_new();
     if (hash == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) < 0 ||
-        archive_entry_size(entry) > spool->max_bytes - spool->bytes)
-        return fault_set(fault, FAULT_ARTIFACT_INVALID,
-                         "the image archive holds more than %lld bytes",
+    if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) < 0)
+        return fault_set(fault, FAULT_ARTIFACT_INVALID, "%.150s: a file without a size", name);
+    if (archive_entry_size(entry) > spool->max_bytes - spool->bytes)
+        return fault_set(fault, FAULT_TOO_LARGE, "the image archive holds more than %lld bytes",
                          (long long)spool->max_bytes);
     if (item_add(spool, name, &item, fault) != 0)
         return -1;

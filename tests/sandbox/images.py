@@ -377,7 +377,7 @@ bad_layers("deep_behind_link.tar", "behind links", [folder("d/" * 40), symlink("
            [file("l/" + "d/" * 40 + "x")])
 bad_layers("many_whiteouts.tar", "entries", [file("a")], [file(f".wh.{i}", b"") for i in range(2500)])
 bad_layers("many_entries.tar", "entries", [file(f"{i}", b"") for i in range(1500)], [file(f"x{i}", b"") for i in range(600)])
-bad_layers("rewritten_bomb.tar", "more than", *[[file("a", bytes(9 << 20))] for _ in range(8)], kind=GZIP)
+bad_layers("rewritten_bomb.tar", "unpack to more", *[[file("a", bytes(9 << 20))] for _ in range(8)], kind=GZIP)
 bad_layers("entries_by_rewriting.tar", "entries", *[[file(f"{i}", b"") for i in range(300)] for _ in range(8)])
 bad_layers("nothing_at_all.tar", "nothing in it", bytes(1024))
 bad_layers("not_tar.tar", "not a readable tar", b"no archive" * 100)

@@ -7,7 +7,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 struct unpacking {
     char folder[64];
@@ -15,6 +17,16 @@ struct unpacking {
     struct unpack_config config;
     struct tree_sum before; /* of the canary */
 };
+
+/* A file that anybody could change, in a folder that anybody can reach. */
+static void make_canary(const char *folder, const char *name)
+{
+    char path[256];
+    struct fault fault = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(file_replace(path, "alive", 5, 0666, &fault), 0);
+    assert_int_equal(chmod(path, 0666), 0);
+}
 
 static int setup(void **state)
 {
@@ -28,8 +40,10 @@ static int setup(void **state)
     (void)snprintf(unpacking.target, sizeof unpacking.target, "%s/target", unpacking.folder);
     harness_make_folder(unpacking.archives, "");
     harness_make_folder(unpacking.canary, "/etc");
+    make_canary(unpacking.canary, "etc/passwd");
+    make_canary(unpacking.canary, "etc/shadow");
     assert_int_equal(chmod(unpacking.canary, 0777), 0);
-    const char *const make[] = {"/usr/bin/python3", TEST_DATA "/../sandbox/archives.py",
+    const char *const make[] = {"/usr/bin/python3", "-B", TEST_DATA "/../sandbox/archives.py",
                                 unpacking.archives, NULL};
     if (harness_command(make) != 0)
         fail_msg("cannot make the archives: python3 and zstd are needed");
@@ -112,7 +126,9 @@ static void judge(struct unpacking *unpacking, const char *name, bool ok, const 
     }
     if (result == 0)
         fail_msg("%s: unpacked", name);
-    if (fault.code != FAULT_ARTIFACT_INVALID || strstr(fault.detail, reason) == NULL ||
+    bool bomb = strcmp(reason, "unpacks to more") == 0 || strcmp(reason, "entries") == 0;
+    enum fault_code code = bomb ? FAULT_TOO_LARGE : FAULT_ARTIFACT_INVALID;
+    if (fault.code != code || strstr(fault.detail, reason) == NULL ||
         strcmp(fault.detail, "no reason given") == 0)
         fail_msg("%s: %s \"%s\", expected \"%s\"", name, fault_name(fault.code), fault.detail,
                  reason);
@@ -126,7 +142,7 @@ static void test_every_archive(void **state)
     AUTO_FILE FILE *index = fopen(path, "re");
     assert_non_null(index);
     char line[512];
-    int judged = 0;
+    int judged = 0, refused = 0;
     for (; fgets(line, sizeof line, index) != NULL; judged++) {
         line[strcspn(line, "\n")] = '\0';
         char *rest = line;
@@ -134,8 +150,12 @@ static void test_every_archive(void **state)
         const char *expected = strsep(&rest, "\t");
         assert_non_null(rest);
         judge(unpacking, name, strcmp(expected, "ok") == 0, rest);
+        refused += strcmp(expected, "refused") == 0;
     }
-    assert_true(judged >= 70);
+    assert_true(judged >= 200 && refused >= 150); /* all of them were made */
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &usage), 0);
+    assert_in_range(usage.ru_maxrss * 1024, 1, unpacking->config.memory_bytes);
 }
 
 static void assert_content(const struct unpacking *unpacking, const char *name, mode_t mode,
@@ -323,24 +343,58 @@ static void *unpack_long(void *context)
     return NULL;
 }
 
-/* The process whose root is the target, once it is another user's; its /proc/<pid>/status. */
-static bool find_child(const char *target, struct buf *ret_status)
+static bool read_of_child(pid_t pid, const char *name, struct buf *ret_text)
+{
+    char path[64];
+    struct fault fault = {0};
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    buf_reset(ret_text);
+    return file_read(path, ret_text, &fault) == 0;
+}
+
+/* The process whose root is the target, once its filter holds; 0 if there is none. */
+static pid_t find_child(const char *target, struct buf *ret_status)
 {
     DIR *dir = opendir("/proc");
-    bool found = false;
-    for (struct dirent *entry; !found && (entry = readdir(dir)) != NULL;) {
+    pid_t found = 0;
+    for (struct dirent *entry; found == 0 && (entry = readdir(dir)) != NULL;) {
         char path[300], root[128] = "";
         (void)snprintf(path, sizeof path, "/proc/%s/root", entry->d_name);
         if (readlink(path, root, sizeof root - 1) < 0 || strcmp(root, target) != 0)
             continue;
-        (void)snprintf(path, sizeof path, "/proc/%s/status", entry->d_name);
-        buf_reset(ret_status);
-        struct fault fault = {0};
-        found = file_read(path, ret_status, &fault) == 0 &&
-                strstr(buf_text(ret_status), "\nSeccomp:\t2\n") != NULL;
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (read_of_child(pid, "status", ret_status) &&
+            strstr(buf_text(ret_status), "\nSeccomp:\t2\n") != NULL)
+            found = pid;
     }
     (void)closedir(dir);
     return found;
+}
+
+/* Starts a long unpacking in a thread of its own and waits for its child. */
+static pid_t start_long(struct long_unpacking *job, pthread_t *ret_thread, struct buf *ret_status)
+{
+    struct fault fault = {0};
+    assert_int_equal(dir_remove(job->unpacking->target, &fault), 0);
+    assert_int_equal(mkdir(job->unpacking->target, 0700), 0);
+    assert_int_equal(pthread_create(ret_thread, NULL, unpack_long, job), 0);
+    int64_t until = clock_monotonic_ms() + 20000;
+    pid_t pid;
+    while ((pid = find_child(job->unpacking->target, ret_status)) == 0 &&
+           clock_monotonic_ms() < until)
+        (void)sched_yield();
+    return pid;
+}
+
+/* A line of /proc/<pid>/limits: its name, then soft and hard value. */
+static void expect_limit(const struct buf *limits, const char *name, int64_t soft, int64_t hard)
+{
+    long long values[2];
+    const char *line = strstr(buf_text(limits), name);
+    if (line == NULL || sscanf(line + strlen(name), "%lld %lld", &values[0], &values[1]) != 2 ||
+        values[0] != soft || values[1] != hard)
+        fail_msg("%s: not %lld and %lld in %s", name, (long long)soft, (long long)hard,
+                 buf_text(limits));
 }
 
 static void test_the_child_is_confined(void **state)
@@ -351,16 +405,10 @@ static void test_the_child_is_confined(void **state)
     AUTO_CLOSE int cancel = eventfd(0, EFD_CLOEXEC);
     unpacking->config.max_bytes = 2048 * MIB;
     struct long_unpacking job = {.unpacking = unpacking, .path = path, .cancel = cancel};
-    struct fault fault = {0};
-    assert_int_equal(dir_remove(unpacking->target, &fault), 0);
-    assert_int_equal(mkdir(unpacking->target, 0700), 0);
     pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, unpack_long, &job), 0);
-    AUTO_BUF struct buf status = BUF(65536);
-    int64_t until = clock_monotonic_ms() + 20000;
-    bool found;
-    while (!(found = find_child(unpacking->target, &status)) && clock_monotonic_ms() < until)
-        (void)sched_yield();
+    AUTO_BUF struct buf status = BUF(65536), limits = BUF(65536);
+    pid_t pid = start_long(&job, &thread, &status);
+    bool found = pid != 0 && read_of_child(pid, "limits", &limits);
     uint64_t one = 1;
     assert_int_equal(write(cancel, &one, sizeof one), sizeof one);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -380,9 +428,53 @@ static void test_the_child_is_confined(void **state)
         if (strstr(buf_text(&status), facts[i]) == NULL)
             fail_msg("not%s in %s", facts[i], buf_text(&status));
     }
+    expect_limit(&limits, "\nMax cpu time", kept.cpu_seconds, kept.cpu_seconds + 1);
+    expect_limit(&limits, "\nMax file size", 2048 * MIB, 2048 * MIB);
+    expect_limit(&limits, "\nMax core file size", 0, 0);
+    expect_limit(&limits, "\nMax open files", 16, 16);
+#if !defined(__SANITIZE_ADDRESS__) /* whose shadow is terabytes */
+    expect_limit(&limits, "\nMax address space", kept.memory_bytes, kept.memory_bytes);
+#endif
     assert_int_equal(job.result, -1);
     assert_int_equal(job.fault.code, FAULT_SHUTTING_DOWN);
     assert_int_equal(unlink(path), 0);
+}
+
+/* By somebody else, as the kernel does when memory is short: that says nothing of the archive,
+ * which must not be rejected for ever by it. */
+static void test_killed_by_the_host(void **state)
+{
+    struct unpacking *unpacking = *state;
+    struct unpack_config kept = unpacking->config;
+    AUTO_FREE char *path = make_long_archive(unpacking);
+    unpacking->config.max_bytes = 2048 * MIB;
+    struct long_unpacking job = {.unpacking = unpacking, .path = path, .cancel = -1};
+    pthread_t thread;
+    AUTO_BUF struct buf status = BUF(65536);
+    pid_t pid = start_long(&job, &thread, &status);
+    if (pid != 0)
+        assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    unpacking->config = kept;
+    assert_int_not_equal(pid, 0);
+    assert_int_equal(job.result, -1);
+    assert_int_equal(job.fault.code, FAULT_INTERNAL);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_cpu_limit(void **state)
+{
+    struct unpacking *unpacking = *state;
+    struct unpack_config kept = unpacking->config;
+    AUTO_FREE char *path = NULL;
+    assert_true(asprintf(&path, "%s/slow.tar", unpacking->archives) > 0);
+    unpacking->config.cpu_seconds = 1;
+    struct tree_sum sum;
+    struct fault fault = {0};
+    assert_int_equal(unpack(unpacking, ARTIFACT_ROOTFS, path, &sum, &fault), -1);
+    unpacking->config = kept;
+    assert_int_equal(fault.code, FAULT_ARTIFACT_INVALID);
+    assert_string_equal(fault.detail, "takes too long to unpack");
 }
 
 static void test_time_limit(void **state)
@@ -411,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_a_host_that_cannot),
         cmocka_unit_test(test_the_child_is_confined),
+        cmocka_unit_test(test_killed_by_the_host),
+        cmocka_unit_test(test_cpu_limit),
         cmocka_unit_test(test_time_limit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -7,8 +7,10 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define YARA "/usr/bin/yara"
 
@@ -114,6 +116,131 @@ static void test_only_content_counts(void **state)
     assert_false(span_equal(buf_span(&first), buf_span(&second)));
 }
 
+/* Packs true with what is in the folder `data`; the bytes. */
+static void pack_data(struct fixture *fixture, const char *program, const char *data,
+                      struct buf *ret_bytes)
+{
+    const char *file = fixture_path(fixture, "packed.tar.zst");
+    int status = FIXTURE_RUN(fixture, "armory", "pack", program, "--with", data, "-o", file);
+    if (status != 0)
+        fail_msg("%d: %s", status, fixture->fault.detail);
+    buf_reset(ret_bytes);
+    fixture_read(file, ret_bytes);
+}
+
+/* Neither where it is done, nor when, nor by whom, nor in which language. */
+static void test_surroundings_leave_no_trace(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_BUF struct buf first = BUF(64 * 1024 * 1024), other = BUF(64 * 1024 * 1024);
+    static const char *const locales[] = {"C", "POSIX", "C.UTF-8", "", "en_US.UTF-8", "de_DE"};
+    static const char *const zones[] = {"UTC", "Asia/Kathmandu", "<X>-14"};
+    char before[4096], data[256], inner[256];
+    (void)snprintf(data, sizeof data, "%s/data", fixture->folder);
+    (void)snprintf(inner, sizeof inner, "%s/data/b", fixture->folder);
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(mkdir(data, 0755), 0);
+    (void)fixture_file(fixture,
+                       "data/Gr\xc3\xb6\xc3\x9f"
+                       "e",
+                       "x", 1, 0600);
+    (void)fixture_file(fixture, "data/b", "y", 1, 0640);
+    (void)fixture_file(fixture, "data/a", "z", 1, 0444);
+    pack_data(fixture, "/usr/bin/true", data, &first);
+
+    for (size_t i = 0; i < ARRAY_LEN(locales); i++) {
+        (void)setlocale(LC_ALL, locales[i]); /* where the machine has it */
+        pack_data(fixture, "/usr/bin/true", data, &other);
+        assert_true(span_equal(buf_span(&first), buf_span(&other)));
+    }
+    assert_non_null(setlocale(LC_ALL, "C"));
+    for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
+        assert_int_equal(setenv("TZ", zones[i], 1), 0);
+        tzset();
+        pack_data(fixture, "/usr/bin/true", data, &other);
+        assert_true(span_equal(buf_span(&first), buf_span(&other)));
+    }
+    assert_int_equal(unsetenv("TZ"), 0);
+    mode_t mask = umask(077);
+    pack_data(fixture, "/usr/bin/true", data, &other);
+    (void)umask(mask);
+    assert_true(span_equal(buf_span(&first), buf_span(&other)));
+    assert_int_equal(chdir("/usr"), 0);
+    pack_data(fixture, "bin/true", data, &other);
+    assert_int_equal(chdir(fixture->folder), 0);
+    assert_true(span_equal(buf_span(&first), buf_span(&other)));
+    pack_data(fixture, "/usr/bin/true", "data", &other);
+    assert_int_equal(chdir(before), 0);
+    assert_true(span_equal(buf_span(&first), buf_span(&other)));
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(utimensat(AT_FDCWD, data, times, 0), 0);
+    assert_int_equal(chmod(data, 0711), 0);
+    if (geteuid() == 0)
+        assert_int_equal(chown(inner, 1234, 1234) | chown(data, 1234, 0), 0);
+    pack_data(fixture, "/usr/bin/true", data, &other);
+    assert_true(span_equal(buf_span(&first), buf_span(&other)));
+}
+
+/* In whatever order and by whatever name a thing is named, it is packed once. */
+static void test_named_more_than_once(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_BUF struct buf first = BUF(64 * 1024 * 1024), second = BUF(64 * 1024 * 1024);
+    const char *a = fixture_file(fixture, "a", "x", 1, 0644);
+    const char *b = fixture_file(fixture, "b", "y", 1, 0644);
+    const char *odd = fixture_path(fixture, "./a");
+    const char *file = fixture_path(fixture, "a.tar.zst");
+    assert_int_equal(FIXTURE_RUN(fixture, "armory", "pack", "/usr/bin/true", "--with", a, "--with",
+                                 b, "-o", file),
+                     0);
+    fixture_read(file, &first);
+    assert_int_equal(FIXTURE_RUN(fixture, "armory", "pack", "/usr/bin/true", "--with", b, "--with",
+                                 odd, "--with", a, "--with", "/usr/bin/true", "--with", b, "-o",
+                                 file),
+                     0);
+    fixture_read(file, &second);
+    assert_true(span_equal(buf_span(&first), buf_span(&second)));
+}
+
+/* What gives rights on this machine gives none in the archive, whose reader would refuse it. */
+static void test_a_setuid_program(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_BUF struct buf program = BUF(64 * 1024 * 1024);
+    fixture_read("/usr/bin/true", &program);
+    const char *tool = fixture_file(fixture, "tool", program.data, program.len, 0755);
+    const char *file = fixture_path(fixture, "a.tar.zst");
+    assert_int_equal(chmod(tool, 06755), 0);
+    assert_int_equal(FIXTURE_RUN(fixture, "armory", "pack", tool, "-o", file), 0);
+    AUTO(close_archive) struct archive *archive = open_archive(file);
+    struct archive_entry *entry;
+    char before[4096] = "";
+    bool there = false;
+    while (archive_read_next_header(archive, &entry) == ARCHIVE_OK) {
+        check_entry(entry, before);
+        (void)snprintf(before, sizeof before, "%s", archive_entry_pathname(entry));
+        there = there || strcmp(before, tool + 1) == 0;
+    }
+    assert_true(there);
+}
+
+/* Refused here rather than by the gateway, once it is pushed. */
+static void test_names_nobody_would_unpack(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const names[] = {"data/\xff\xfe", "data/a\nb", "data/\x1b[31m"};
+    const char *data = fixture_path(fixture, "data"), *file = fixture_path(fixture, "a.tar.zst");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(mkdir(data, 0755), 0);
+        (void)fixture_file(fixture, names[i], "x", 1, 0644);
+        assert_int_equal(
+            FIXTURE_RUN(fixture, "armory", "pack", "/usr/bin/true", "--with", data, "-o", file), 2);
+        assert_int_equal(fixture->fault.code, FAULT_ARTIFACT_INVALID);
+        assert_int_equal(dir_remove(data, NULL), 0);
+        assert_int_not_equal(access(file, F_OK), 0);
+    }
+}
+
 static void test_failures_leave_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -197,8 +324,10 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_entries_are_plain),   TEST(test_the_same_each_time),
-        TEST(test_only_content_counts), TEST(test_failures_leave_nothing),
+        TEST(test_entries_are_plain),         TEST(test_the_same_each_time),
+        TEST(test_only_content_counts),       TEST(test_surroundings_leave_no_trace),
+        TEST(test_named_more_than_once),      TEST(test_a_setuid_program),
+        TEST(test_names_nobody_would_unpack), TEST(test_failures_leave_nothing),
         TEST(test_yara_runs_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,24 @@ static void test_seal_refuses_what_is_not_plain(void **state)
     assert_non_null(strstr(fault.detail, "/dir/fifo"));
 }
 
+/* No archive's doing, for the unpacker goes no deeper than half of that; then its own, and no
+ * reason to try it again. */
+static void test_seal_refuses_what_is_too_deep(void **state)
+{
+    const struct trees *trees = *state;
+    struct fault fault = {0};
+    AUTO_CLOSE int fd = open(trees->one, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; depth < 120; depth++) {
+        assert_int_equal(mkdirat(fd, "d", 0755), 0);
+        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        assert_int_equal(close(fd), 0);
+        fd = next;
+    }
+    assert_int_equal(seal(trees->one, 1000, 100, &fault), -1);
+    assert_int_equal(fault.code, FAULT_ARTIFACT_INVALID);
+}
+
 static void test_seal_counts(void **state)
 {
     const struct trees *trees = *state;
@@ -227,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_absent),
         CASE(test_seal_leaves_plain_modes),
         CASE(test_seal_refuses_what_is_not_plain),
+        CASE(test_seal_refuses_what_is_too_deep),
         CASE(test_seal_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
