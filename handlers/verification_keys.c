@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handlers/verification_keys.h"
 
+#include "base/log.h"
 #include "storage/key_open.h"
 #include "storage/keys.h"
 
@@ -84,8 +85,13 @@ int verification_key_find(struct gateway *gateway, struct pg *pg, const char *te
     struct fault why;
     if (load(gateway, pg, tenant, kid[0] == '\0' ? NULL : kid, &key, &why) != 0 &&
         why.code != FAULT_NOT_FOUND) {
-        *fault = why;
-        return -1;
+        if (why.code != FAULT_KEY_INVALID) {
+            *fault = why;
+            return -1;
+        }
+        /* An edited record, or another master key: for the caller as if there was none. */
+        log_error("a stored key cannot be used", "{s:s, s:s, s:s}", "tenant_id", tenant, "kid", kid,
+                  "detail", why.detail);
     }
     ttl_cache_put(gateway->keys, name, key);
     *ret_key = TAKE(key);

@@ -13,8 +13,8 @@ struct known_key;
 int verification_keys_new(struct ttl_cache **ret_cache, struct fault *fault) MUST_CHECK;
 
 /* The live key for a token: of its kid, or where it has none the tenant's only one. *ret_key is
- * NULL where there is none: that is for token_verify() to refuse, in its own time. -1 only if the
- * database fails. */
+ * NULL where there is none, or its record holds no sound key (which is logged): that is for
+ * token_verify() to refuse, in its own time. -1 only if the database fails. */
 int verification_key_find(struct gateway *gateway, struct pg *pg, const char *tenant,
                           const char *kid, struct known_key **ret_key,
                           struct fault *fault) MUST_CHECK;

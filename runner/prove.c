@@ -16,6 +16,10 @@ static int find_key(const struct job *job, struct trust_key **ret_key, struct fa
     const struct worker_config *config = &job->slot->worker->config;
     const struct queued *queued = &job->queued;
     AUTO_KEY_RECORD struct key_record record = {0};
+    if (jws_alg_is_hmac(job->token->alg) && config->master_key == NULL)
+        return fault_set(fault, FAULT_SIGNATURE_INVALID,
+                         "alg: %s is HMAC, which this worker does not accept (accept-hmac is off)",
+                         jws_alg_name(job->token->alg));
     if (config->pins != NULL && !jws_alg_is_hmac(job->token->alg)) {
         *ret_key = trust_key_ref(pins_find(config->pins, queued->tenant_id, queued->kid));
         return 0;
