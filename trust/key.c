@@ -97,10 +97,10 @@ static bool has_little_in_it(struct span secret)
     return different < SECRET_BYTES_MIN;
 }
 
-/* What repeats a shorter text is worth no more than that. */
+/* What says a shorter text at least twice is worth no more than that. */
 static bool repeats_itself(struct span secret, size_t least)
 {
-    for (size_t period = 1; period < least && period < secret.len; period++)
+    for (size_t period = 1; period < least && period <= secret.len / 2; period++)
         if (memcmp(secret.data, secret.data + period, secret.len - period) == 0)
             return true;
     return false;
