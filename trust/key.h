@@ -46,6 +46,10 @@ int trust_secret_from_jwk(enum jws_alg alg, struct span jwk, struct buf *ret_sec
 int trust_key_from_secret(enum jws_alg alg, struct span secret, struct trust_key **ret_key,
                           struct fault *fault) MUST_CHECK;
 
+/* Spends the time of reopening a key of this algorithm, for a token whose key is not there to be
+ * opened; signature_len says how large an RSA key would be. */
+void trust_key_rehearse(enum jws_alg alg, size_t signature_len);
+
 enum jws_alg trust_key_alg(const struct trust_key *key);
 
 /* Reference counted: _ref gives another owner, _free gives one up. NULL-safe. */
