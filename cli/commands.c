@@ -22,11 +22,12 @@ static const struct option key_gen_options[] = {
 };
 
 static const struct option key_add_options[] = {
-    {.name = "kid", .value = "KID", .help = "the name tokens will call it by"},
-    {.name = "alg", .value = "ALG", .help = "the one algorithm it verifies"},
+    {.name = "kid", .value = "KID", .help = "the name tokens will call it by; else the JWK's"},
+    {.name = "alg", .value = "ALG", .help = "the one algorithm it verifies; else the JWK's"},
     {.name = "file",
      .value = "FILE",
      .help = "PEM, certificate or JWK; for HS*, the secret's bytes"},
+    {.name = "jwks", .value = "FILE", .help = "or a set of public keys, added all or none"},
     {.name = "not-before", .value = "TIME", .help = "RFC 3339"},
     {.name = "not-after", .value = "TIME", .help = "RFC 3339"},
 };

@@ -4,11 +4,13 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "cli/client.h"
+#include "trust/jwks.h"
 #include "trust/verify.h"
 
 #include <string.h>
 
 #define KEY_FILE_MAX ((size_t)32 * 1024)
+#define KEY_SET_FILE_MAX ((size_t)64 * 1024) /* what the gateway takes */
 
 static void wipe(struct buf *secret)
 {
@@ -145,51 +147,107 @@ static bool looks_like_jwk(struct span text)
     return text.len > 0 && text.data[0] == '{';
 }
 
-static int offer_secret(const char *path, enum jws_alg alg, json_t *offer, struct fault *fault)
+static json_t *offer_of(const char *kid, enum jws_alg alg)
+{
+    return json_pack("{s:s, s:s}", "kid", kid, "alg", jws_alg_name(alg));
+}
+
+static int need(const char *value, const char *option, struct fault *fault)
+{
+    return value != NULL ? 0
+                         : fault_set(fault, FAULT_MALFORMED_REQUEST,
+                                     "--%s: required, as the file does not say it", option);
+}
+
+static int offer_secret(const char *path, const char *kid, enum jws_alg alg, json_t **ret_offer,
+                        struct fault *fault)
 {
     AUTO_SECRET struct buf secret = BUF(KEY_FILE_MAX), text = BUF(2 * KEY_FILE_MAX);
     AUTO_TRUST_KEY struct trust_key *key = NULL;
-    if (client_read_secret(path, &secret, fault) != 0 ||
+    if (need(kid, "kid", fault) != 0 || client_read_secret(path, &secret, fault) != 0 ||
         trust_key_from_secret(alg, buf_span(&secret), &key, fault) != 0)
         return -1;
     base64url_encode(&text, secret.data, secret.len);
+    AUTO_JSON json_t *offer = offer_of(kid, alg);
     if (buf_failed(&text) ||
         json_object_set_new(offer, "secret", json_string(buf_text(&text))) != 0)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--kid: expected printable ASCII");
+    *ret_offer = TAKE(offer);
     return 0;
 }
 
-static int offer_public(const char *path, enum jws_alg alg, json_t *offer, struct fault *fault)
+static int offer_pem(const char *path, struct span text, const char *kid, const char *alg,
+                     json_t **ret_offer, struct fault *fault)
 {
-    AUTO_BUF struct buf text = BUF(KEY_FILE_MAX);
     AUTO_TRUST_KEY struct trust_key *key = NULL;
-    AUTO_JSON json_t *object = NULL;
-    if (client_read(path, &text, fault) != 0)
+    enum jws_alg parsed;
+    if (need(kid, "kid", fault) != 0 || need(alg, "alg", fault) != 0 ||
+        keyfile_alg(alg, &parsed, fault) != 0 || trust_key_from_pem(parsed, text, &key, fault) != 0)
         return -1;
-    bool jwk = looks_like_jwk(buf_span(&text));
-    if (key_from_file(alg, false, jwk, buf_span(&text), &key, fault) != 0)
-        return -1;
-    if (!jwk)
-        object = json_stringn((const char *)text.data, text.len);
-    else if (json_object_parse(buf_span(&text), FAULT_KEY_INVALID, "jwk", &object, fault) != 0)
-        return -1;
-    if (json_object_set_new(offer, jwk ? "jwk" : "public_pem", TAKE(object)) != 0)
+    AUTO_JSON json_t *offer = offer_of(kid, parsed);
+    if (json_object_set_new(offer, "public_pem", json_stringn((const char *)text.data, text.len)) !=
+        0)
         return fault_set(fault, FAULT_KEY_INVALID, "%s: expected UTF-8 text", path);
+    *ret_offer = TAKE(offer);
+    return 0;
+}
+
+static int offer_jwk(struct span text, const char *kid, const char *alg, json_t **ret_offer,
+                     struct fault *fault)
+{
+    AUTO_JSON json_t *jwk = NULL;
+    AUTO_BUF struct buf pem = BUF(KEY_FILE_MAX);
+    AUTO_TRUST_KEY struct trust_key *key = NULL;
+    struct jwk_label label;
+    if (json_object_parse(text, FAULT_KEY_INVALID, "jwk", &jwk, fault) != 0)
+        return -1;
+    if (json_object_get(jwk, "keys") != NULL)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "the file is a set of keys: use --jwks");
+    if (jwk_label_read(jwk, "jwk.", &label, fault) != 0)
+        return -1;
+    if (kid == NULL && label.kid[0] != '\0')
+        kid = label.kid;
+    if (alg == NULL && label.has_alg)
+        alg = jws_alg_name(label.alg);
+    if (need(kid, "kid", fault) != 0 || need(alg, "alg", fault) != 0 ||
+        keyfile_alg(alg, &label.alg, fault) != 0 ||
+        trust_key_from_jwk(label.alg, text, &key, &pem, fault) != 0)
+        return -1;
+    AUTO_JSON json_t *offer = offer_of(kid, label.alg);
+    if (json_object_set(offer, "jwk", jwk) != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--kid: expected printable ASCII");
+    *ret_offer = TAKE(offer);
     return 0;
 }
 
 int keyfile_offer(const char *path, const char *kid, const char *alg, json_t **ret_offer,
                   struct fault *fault)
 {
+    AUTO_BUF struct buf text = BUF(KEY_FILE_MAX);
     enum jws_alg parsed;
-    if (keyfile_alg(alg, &parsed, fault) != 0)
+    if (alg != NULL && keyfile_alg(alg, &parsed, fault) != 0)
         return -1;
-    AUTO_JSON json_t *offer = json_pack("{s:s, s:s}", "kid", kid, "alg", alg);
+    if (alg != NULL && jws_alg_is_hmac(parsed))
+        return offer_secret(path, kid, parsed, ret_offer, fault);
+    if (client_read(path, &text, fault) != 0)
+        return -1;
+    return looks_like_jwk(buf_span(&text))
+               ? offer_jwk(buf_span(&text), kid, alg, ret_offer, fault)
+               : offer_pem(path, buf_span(&text), kid, alg, ret_offer, fault);
+}
+
+int keyfile_offer_set(const char *path, json_t **ret_offer, struct fault *fault)
+{
+    AUTO_BUF struct buf text = BUF(KEY_SET_FILE_MAX);
+    AUTO_JSON json_t *object = NULL;
+    AUTO_JWK_SET struct jwk_set *set = NULL;
+    if (client_read(path, &text, fault) != 0 ||
+        json_object_parse(buf_span(&text), FAULT_KEY_INVALID, "jwks", &object, fault) != 0 ||
+        jwk_set_read(object, &set, fault) != 0)
+        return -1;
+    AUTO_JSON json_t *offer = json_pack("{s:O}", "jwks", object);
     if (offer == NULL)
-        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--kid: expected printable ASCII");
-    if ((jws_alg_is_hmac(parsed) ? offer_secret(path, parsed, offer, fault)
-                                 : offer_public(path, parsed, offer, fault)) != 0)
-        return -1;
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
     *ret_offer = TAKE(offer);
     return 0;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "trust/key.h"
 #include "trust/sign.h"
 #include "trust/token.h"
@@ -28,6 +29,11 @@ int keyfile_verify(const char *path, bool jwk, const char *alg, const struct tok
                    struct fault *fault) MUST_CHECK;
 
 /* The body of POST /v1/keys for the key of this file, checked here first: {"kid", "alg"} and
- * public_pem, jwk or secret. A private key is refused, so that none is ever sent. */
+ * public_pem, jwk or secret. A private key is refused, so that none is ever sent. `kid` and `alg`
+ * may be NULL where the file is a JWK that says them; a `kid` that is given wins, an `alg` must
+ * fit. */
 int keyfile_offer(const char *path, const char *kid, const char *alg, json_t **ret_offer,
                   struct fault *fault) MUST_CHECK;
+
+/* The same for a JWK Set: {"jwks": {"keys": [...]}}. */
+int keyfile_offer_set(const char *path, json_t **ret_offer, struct fault *fault) MUST_CHECK;

@@ -101,20 +101,44 @@ static int add_time(const struct args *args, const char *option, const char *mem
     return 0;
 }
 
+static int send_offer(struct client *client, const struct args *args, json_t *offer,
+                      json_t **ret_answer, struct fault *fault)
+{
+    if (add_time(args, "not-before", "not_before", offer, fault) != 0 ||
+        add_time(args, "not-after", "not_after", offer, fault) != 0)
+        return -1;
+    return client_json(client, "/v1/keys", offer, ret_answer, fault);
+}
+
+static int add_set(struct client *client, const struct args *args, const char *path,
+                   struct fault *fault)
+{
+    AUTO_JSON json_t *offer = NULL, *answer = NULL;
+    if (args->operand_count != 0 || args_value(args, "file") != NULL ||
+        args_value(args, "kid") != NULL || args_value(args, "alg") != NULL)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "--jwks: takes no other file, and no --kid or --alg: its keys say them");
+    if (keyfile_offer_set(path, &offer, fault) != 0 ||
+        send_offer(client, args, offer, &answer, fault) != 0)
+        return -1;
+    const json_t *items = json_object_get(answer, "items");
+    if (!json_is_array(items))
+        return fault_set(fault, FAULT_INTERNAL, "the server's answer: items: expected an array");
+    return output_items(&client->output, key_columns, ARRAY_LEN(key_columns), items, NULL, fault);
+}
+
 int key_add(struct client *client, const struct args *args, struct fault *fault)
 {
-    const char *kid, *alg, *path = args_value(args, "file");
+    const char *path = args_value(args, "file"), *set = args_value(args, "jwks");
     AUTO_JSON json_t *offer = NULL, *key = NULL;
-    if (args_need(args, "kid", &kid, fault) != 0 || args_need(args, "alg", &alg, fault) != 0)
-        return -1;
+    if (set != NULL)
+        return add_set(client, args, set, fault);
     if ((path == NULL) == (args->operand_count == 0))
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "expected the key's file, once: FILE or --file FILE");
     path = path == NULL ? args->operands[0] : path;
-    if (keyfile_offer(path, kid, alg, &offer, fault) != 0 ||
-        add_time(args, "not-before", "not_before", offer, fault) != 0 ||
-        add_time(args, "not-after", "not_after", offer, fault) != 0 ||
-        client_json(client, "/v1/keys", offer, &key, fault) != 0)
+    if (keyfile_offer(path, args_value(args, "kid"), args_value(args, "alg"), &offer, fault) != 0 ||
+        send_offer(client, args, offer, &key, fault) != 0)
         return -1;
     return output_record(&client->output, NULL, 0, key, fault);
 }

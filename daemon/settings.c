@@ -42,7 +42,7 @@ static const struct setting settings_table[] = {
      "folder this process keeps its state in"},
     {"master-key", TEXT, AT(master_key), "", 0, 0, COMMAND_API | COMMAND_WORKER,
      "file with the key that unwraps HMAC secrets: 64 hex digits, mode 0600; empty: HMAC is not "
-     "served"},
+     "served (a worker reads it only with accept-hmac)"},
     {"migrations", TEXT, AT(migrations), "/usr/local/share/sallyport/migrations", 0, 0,
      COMMAND_MIGRATE, "folder of the SQL migrations"},
     {"openapi", TEXT, AT(openapi), "", 0, 0, COMMAND_API,
@@ -93,6 +93,8 @@ static const struct setting settings_table[] = {
     {"pinned-keys", TEXT, AT(pinned_keys), "", 0, 0, COMMAND_WORKER,
      "file of the asymmetric keys this worker trusts, whatever the database says; empty: the "
      "database's"},
+    {"accept-hmac", SWITCH, AT(accept_hmac), "off", 0, 0, COMMAND_WORKER,
+     "run manifests signed with a shared secret, which the api holds too; needs master-key"},
     {"runsc", TEXT, AT(runsc), "/usr/bin/runsc", 0, 0, COMMAND_WORKER, "gVisor's runtime"},
     {"runsc-platform", TEXT, AT(runsc_platform), "ptrace", 0, 0, COMMAND_WORKER,
      "gVisor platform: ptrace, or what the installed runsc offers"},

@@ -41,6 +41,7 @@ struct settings {
     int64_t timeout_max, memory_max_mib, pids_max, cpu_max_percent, tmp_max_mib;
     const char *runsc, *runsc_platform, *runsc_sha256, *unpack, *apparmor, *cgroup_parent,
         *pinned_keys;
+    bool accept_hmac;
     /* ledger */
     const char *ledger_key, *ledger_vkey, *ledger_origin;
     bool ledger_init;

@@ -53,6 +53,22 @@ static int read_pins(const struct settings *settings, struct pins **ret_pins, st
     return 0;
 }
 
+/* Whoever has the api has the secrets too, so HMAC is taken only where somebody has said so; a
+ * worker that does not take it holds no key to them. */
+static int read_hmac_key(const struct settings *settings, struct master_key *ret_key,
+                         struct fault *fault)
+{
+    bool set = false;
+    if (!settings->accept_hmac)
+        return 0;
+    if (read_master_key(settings, ret_key, &set, fault) != 0)
+        return -1;
+    if (!set)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "accept-hmac: needs master-key");
+    log_warn("HMAC is accepted: an api that is taken over can sign", NULL);
+    return 0;
+}
+
 static struct worker_limits limits_of(const struct settings *settings)
 {
     struct worker_limits limits = worker_limits_default();
@@ -94,7 +110,6 @@ static int run_with(const struct settings *settings, struct sandbox *sandbox, st
                     struct fault *fault)
 {
     struct master_key master_key;
-    bool has_master_key;
     struct worker_config config = {
         .database = settings->database,
         .node = settings->node,
@@ -108,10 +123,10 @@ static int run_with(const struct settings *settings, struct sandbox *sandbox, st
         .pins = pins,
         .limits = limits_of(settings),
     };
-    if (read_master_key(settings, &master_key, &has_master_key, fault) != 0 ||
+    if (read_hmac_key(settings, &master_key, fault) != 0 ||
         read_verify_policy(settings, &config.verify, fault) != 0)
         return failed("worker", fault);
-    config.master_key = has_master_key ? &master_key : NULL;
+    config.master_key = settings->accept_hmac ? &master_key : NULL;
     struct metrics *metrics = metrics_new();
     int status = serve(settings, &config, metrics, stop_fd);
     metrics_free(metrics);

@@ -36,7 +36,7 @@ struct gateway_config {
 struct gateway {
     struct gateway_config config;
     struct ttl_cache *callers; /* API key id -> struct api_key */
-    struct ttl_cache *keys;    /* tenant NUL kid -> struct known_key */
+    struct ttl_cache *keys;    /* "tenant kid" -> struct known_key */
     struct batcher *batcher;
     struct waiters *waiters;
     struct monitor *monitor;

@@ -60,15 +60,19 @@ static int check_role(const struct submission *submission, struct fault *fault)
 static int prove(struct submission *submission, struct fault *fault)
 {
     struct gateway *gateway = gateway_of(submission->request);
+    struct pg *pg = pg_of(submission->request);
+    const char *tenant = submission->caller.tenant_id;
     AUTO_JSON json_t *body = NULL;
     AUTO_KNOWN_KEY struct known_key *key = NULL;
     struct span text;
     if (body_token(submission->request, &body, &text, fault) != 0 ||
         token_parse(text, &submission->token, fault) != 0 || check_role(submission, fault) != 0 ||
-        verification_key_find(gateway, pg_of(submission->request), submission->caller.tenant_id,
-                              submission->token->kid, &key, fault) != 0 ||
-        token_verify(submission->token, known_key_trust(key), gateway->config.verify, fault) != 0)
+        verification_key_find(gateway, pg, tenant, submission->token, &key, fault) != 0)
         return -1;
+    if (token_verify(submission->token, known_key_trust(key), gateway->config.verify, fault) != 0) {
+        verification_key_spend(gateway, pg, tenant, key);
+        return -1;
+    }
     (void)snprintf(submission->kid, sizeof submission->kid, "%s", known_key_kid(key));
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handlers/verification_keys.h"
 
+#include "base/log.h"
 #include "storage/key_open.h"
 #include "storage/keys.h"
 
@@ -8,6 +9,7 @@
 
 struct known_key {
     struct trust_key *trust; /* a reference of its own */
+    bool fresh;              /* read for this token */
     char kid[TOKEN_KID_MAX + 1];
 };
 
@@ -71,10 +73,11 @@ static int load(struct gateway *gateway, struct pg *pg, const char *tenant, cons
 }
 
 int verification_key_find(struct gateway *gateway, struct pg *pg, const char *tenant,
-                          const char *kid, struct known_key **ret_key, struct fault *fault)
+                          const struct token *token, struct known_key **ret_key,
+                          struct fault *fault)
 {
     char name[TENANT_ID_MAX + TOKEN_KID_MAX + 2];
-    (void)snprintf(name, sizeof name, "%s %s", tenant, kid);
+    (void)snprintf(name, sizeof name, "%s %s", tenant, token->kid);
     void *cached = NULL;
     if (ttl_cache_get(gateway->keys, name, &cached)) {
         *ret_key = cached;
@@ -82,12 +85,30 @@ int verification_key_find(struct gateway *gateway, struct pg *pg, const char *te
     }
     AUTO_KNOWN_KEY struct known_key *key = NULL;
     struct fault why;
-    if (load(gateway, pg, tenant, kid[0] == '\0' ? NULL : kid, &key, &why) != 0 &&
-        why.code != FAULT_NOT_FOUND) {
+    if (load(gateway, pg, tenant, token->kid[0] == '\0' ? NULL : token->kid, &key, &why) == 0) {
+        ttl_cache_put(gateway->keys, name, key);
+        key->fresh = true;
+    } else if (why.code == FAULT_NOT_FOUND) {
+        trust_key_rehearse(token->alg, token->signature.len);
+    } else if (why.code == FAULT_KEY_INVALID) {
+        /* An edited record, or another master key: for the caller as if there was none, which is
+         * remembered, so that nobody fills the log by naming it. */
+        ttl_cache_put(gateway->keys, name, NULL);
+        log_error("a stored key cannot be used", "{s:s, s:s, s:s}", "tenant_id", tenant, "kid",
+                  token->kid, "detail", why.detail);
+    } else {
         *fault = why;
         return -1;
     }
-    ttl_cache_put(gateway->keys, name, key);
     *ret_key = TAKE(key);
     return 0;
+}
+
+void verification_key_spend(struct gateway *gateway, struct pg *pg, const char *tenant,
+                            const struct known_key *key)
+{
+    AUTO_KNOWN_KEY struct known_key *again = NULL;
+    struct fault ignored;
+    if (key != NULL && !key->fresh)
+        (void)!load(gateway, pg, tenant, key->kid, &again, &ignored);
 }

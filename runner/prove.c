@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define CLOCKS_APART_MS 60000 /* the api's clock may be that far ahead of ours */
+
 /* The key of the kid the api resolved (a token without one was proven with the only key of its
  * tenant); *ret_key stays NULL where there is none. With a file of pinned keys the database's word
  * on asymmetric keys is worth nothing: it can take a key away, for the start reads that under its
@@ -16,6 +18,10 @@ static int find_key(const struct job *job, struct trust_key **ret_key, struct fa
     const struct worker_config *config = &job->slot->worker->config;
     const struct queued *queued = &job->queued;
     AUTO_KEY_RECORD struct key_record record = {0};
+    if (jws_alg_is_hmac(job->token->alg) && config->master_key == NULL)
+        return fault_set(fault, FAULT_SIGNATURE_INVALID,
+                         "alg: %s is HMAC, which this worker does not accept (accept-hmac is off)",
+                         jws_alg_name(job->token->alg));
     if (config->pins != NULL && !jws_alg_is_hmac(job->token->alg)) {
         *ret_key = trust_key_ref(pins_find(config->pins, queued->tenant_id, queued->kid));
         return 0;
@@ -52,8 +58,11 @@ static int prove_manifest(struct job *job, struct fault *fault)
         strcmp(m->operator_id, q->operator_id) != 0)
         return fault_set(fault, FAULT_MANIFEST_INVALID,
                          "the stored row does not say what its manifest says");
-    if (clock_wall_ms() >= m->expires_at_ms)
+    int64_t now_ms = clock_wall_ms();
+    if (now_ms >= m->expires_at_ms)
         return fault_set(fault, FAULT_MANIFEST_STALE, "expires_at: it has passed in the queue");
+    if (m->not_before_ms != INT64_MIN && now_ms < m->not_before_ms - CLOCKS_APART_MS)
+        return fault_set(fault, FAULT_MANIFEST_STALE, "not_before: accepted before its time");
     job->inputs = calloc(m->input_count + 1, sizeof *job->inputs);
     if (job->inputs == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");

@@ -37,7 +37,7 @@ struct worker_config {
     int64_t input_max;
     struct sandbox *sandbox;
     struct cache *cache;
-    const struct master_key *master_key; /* NULL: HMAC manifests are refused here */
+    const struct master_key *master_key; /* NULL: HMAC manifests are refused, signature_invalid */
     const struct pins *pins;             /* NULL: asymmetric keys are the database's */
     struct verify_policy verify;
     struct worker_limits limits;

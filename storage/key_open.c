@@ -32,7 +32,7 @@ int key_open(const struct key_record *record, const char *tenant,
              const struct master_key *master_key, struct trust_key **ret_key, struct fault *fault)
 {
     if (!jws_alg_is_hmac(record->alg))
-        return trust_key_from_pem(record->alg, span_text(record->public_pem), ret_key, fault);
+        return trust_key_reopen(record->alg, span_text(record->public_pem), ret_key, fault);
     if (master_key == NULL)
         return fault_set(fault, FAULT_NOT_FOUND, "HMAC keys are not served here");
     return open_secret(record, tenant, master_key, ret_key, fault);

@@ -6,8 +6,8 @@
 #include "trust/key.h"
 #include "trust/wrap.h"
 
-/* Parses the PEM, or unwraps the HMAC secret with the master key. FAULT_NOT_FOUND for an HMAC key
- * where master_key is NULL: it is not served here. */
+/* Reopens the PEM (trust/key.h), or unwraps the HMAC secret with the master key. FAULT_NOT_FOUND
+ * for an HMAC key where master_key is NULL: it is not served here. */
 int key_open(const struct key_record *record, const char *tenant,
              const struct master_key *master_key, struct trust_key **ret_key,
              struct fault *fault) MUST_CHECK;

@@ -6,6 +6,8 @@
 #include "storage/revocation.h"
 #include "storage/tenants.h"
 
+#include <string.h>
+
 void key_record_free(struct key_record *record)
 {
     PQclear(TAKE(record->owner));
@@ -45,31 +47,90 @@ int keys_find(struct pg *pg, const char *tenant, const char *kid, struct key_rec
     return 0;
 }
 
-int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
-             const struct event *event, struct fault *fault)
+enum column {
+    C_KID,
+    C_ALG,
+    C_PEM,
+    C_SECRET,
+    C_NOT_BEFORE,
+    C_NOT_AFTER,
+    C_CREATED_BY,
+    C_CREATED,
+    COLUMN_COUNT
+};
+
+static const enum pg_array_kind column_kinds[COLUMN_COUNT] = {
+    [C_KID] = PG_ARRAY_TEXT,        [C_ALG] = PG_ARRAY_TEXT,        [C_PEM] = PG_ARRAY_TEXT,
+    [C_SECRET] = PG_ARRAY_BYTEA,    [C_NOT_BEFORE] = PG_ARRAY_TIME, [C_NOT_AFTER] = PG_ARRAY_TIME,
+    [C_CREATED_BY] = PG_ARRAY_TEXT, [C_CREATED] = PG_ARRAY_TIME,
+};
+
+static void add_row(struct pg_array *columns, const struct key_record *record)
+{
+    bool hmac = jws_alg_is_hmac(record->alg);
+    pg_array_text(&columns[C_KID], record->kid);
+    pg_array_text(&columns[C_ALG], jws_alg_name(record->alg));
+    pg_array_text(&columns[C_PEM], hmac ? NULL : record->public_pem);
+    pg_array_bytes(&columns[C_SECRET], hmac ? record->wrapped_secret : span_of(NULL, 0));
+    pg_array_int(&columns[C_NOT_BEFORE], record->not_before_ms);
+    pg_array_int(&columns[C_NOT_AFTER], record->not_after_ms);
+    pg_array_text(&columns[C_CREATED_BY], record->created_by);
+    pg_array_int(&columns[C_CREATED], record->created_ms);
+}
+
+/* Which of them the insert left out, a key of that name being there. */
+static int check_added(const struct key_record *records, size_t count, const PGresult *added,
+                       struct fault *fault)
+{
+    for (size_t i = 0; i < count; i++) {
+        int row = 0;
+        while (row < PQntuples(added) && strcmp(pg_get_text(added, row, 0), records[i].kid) != 0)
+            row++;
+        if (row == PQntuples(added))
+            return fault_set(fault, FAULT_STATE_CONFLICT, "kid: %s exists already, or once did",
+                             records[i].kid);
+    }
+    return (size_t)PQntuples(added) == count
+               ? 0
+               : fault_set(fault, FAULT_STATE_CONFLICT, "kid: one exists twice among them");
+}
+
+/* In one order, or two sets with some in common would wait for each other. */
+static int insert_all(struct pg *tx, const char *tenant, const struct key_record *records,
+                      size_t count, struct fault *fault)
 {
     static const struct pg_statement insert = {
         "keys_add", "INSERT INTO verification_key (tenant_id, kid, alg, public_pem, wrapped_secret,"
                     " not_before, not_after, created_by, created_at)"
-                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
-    const char *tenants[] = {tenant, NULL};
-    bool hmac = jws_alg_is_hmac(record->alg);
+                    " SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::text[], $5::bytea[],"
+                    " $6::timestamptz[], $7::timestamptz[], $8::text[], $9::timestamptz[]) u(kid)"
+                    " ORDER BY u.kid ON CONFLICT DO NOTHING RETURNING kid"};
+    struct pg_array columns[COLUMN_COUNT];
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        columns[c] = pg_array_new(column_kinds[c]);
+    for (size_t i = 0; i < count; i++)
+        add_row(columns, &records[i]);
     struct pg_params params = {0};
     pg_text(&params, tenant);
-    pg_text(&params, record->kid);
-    pg_text(&params, jws_alg_name(record->alg));
-    pg_text(&params, hmac ? NULL : record->public_pem);
-    pg_bytes(&params, hmac ? record->wrapped_secret : span_of(NULL, 0));
-    pg_time(&params, record->not_before_ms);
-    pg_time(&params, record->not_after_ms);
-    pg_text(&params, record->created_by);
-    pg_time(&params, record->created_ms);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_bind(&params, &columns[c]);
+    AUTO_PGRESULT PGresult *added = NULL;
+    int status = pg_step(tx, &insert, &params, &added, fault);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_free(&columns[c]);
+    return status == 0 ? check_added(records, count, added, fault) : -1;
+}
+
+int keys_add(struct pg *pg, const char *tenant, const struct key_record *records,
+             const struct event *const *events, size_t count, struct fault *fault)
+{
+    const char *tenants[] = {tenant, NULL};
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (api_keys_recheck(tx, record->created_by_key, fault) != 0 ||
-        pg_step(tx, &insert, &params, NULL, fault) != 0)
+    if (api_keys_recheck(tx, records[0].created_by_key, fault) != 0 ||
+        insert_all(tx, tenant, records, count, fault) != 0)
         return -1;
-    return events_commit(tx, &event, 1, fault);
+    return events_commit(tx, events, count, fault);
 }
 
 int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const char *asked_by_key,

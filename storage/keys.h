@@ -28,9 +28,10 @@ void key_record_free(struct key_record *record);
 int keys_find(struct pg *pg, const char *tenant, const char *kid, struct key_record *ret_record,
               struct fault *fault) MUST_CHECK;
 
-/* Adds a record with its event. FAULT_STATE_CONFLICT where the kid is taken (for ever). */
-int keys_add(struct pg *pg, const char *tenant, const struct key_record *record,
-             const struct event *event, struct fault *fault) MUST_CHECK;
+/* Adds `count` (1 or more) records, each with its event, all or none, for one API key: the first
+ * record's. FAULT_STATE_CONFLICT names a kid that is taken (for ever). */
+int keys_add(struct pg *pg, const char *tenant, const struct key_record *records,
+             const struct event *const *events, size_t count, struct fault *fault) MUST_CHECK;
 
 /* Revokes (storage/revocation.h), with its event: when this returns nothing is accepted or started
  * with the key any more. asked_by_key is the API key that asks; NULL: the operator. */

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trust/jwks.h"
 
-#include "base/json.h"
+#include "trust/key_parts.h"
 
 #include <string.h>
 
-/* The public face first, so that one pointer serves for both. */
-struct set_store {
-    struct jwk_set set;
-    struct buf text; /* the keys' compact JSON, one after the other */
-    struct jwk_entry entries[];
-};
+#define PREFIX_MAX 32 /* "jwks.keys[15]." */
 
 static int read_text(const json_t *jwk, const char *prefix, const char *name, const char **ret_text,
                      struct fault *fault)
@@ -19,7 +14,7 @@ static int read_text(const json_t *jwk, const char *prefix, const char *name, co
     return json_read(jwk, prefix, &field, 1, false, FAULT_KEY_INVALID, fault);
 }
 
-static int find_alg(const json_t *jwk, const char *prefix, enum jws_alg *ret_alg,
+static int read_alg(const json_t *jwk, const char *prefix, struct jwk_label *label,
                     struct fault *fault)
 {
     static const enum jws_alg by_curve[] = {JWS_ES256, JWS_ES384, JWS_EDDSA};
@@ -27,103 +22,99 @@ static int find_alg(const json_t *jwk, const char *prefix, enum jws_alg *ret_alg
     if (read_text(jwk, prefix, "alg", &alg, fault) != 0 ||
         read_text(jwk, prefix, "crv", &crv, fault) != 0)
         return -1;
-    if (alg != NULL)
-        return jws_alg_parse(alg, ret_alg) == 0
-                   ? 0
-                   : fault_set(fault, FAULT_KEY_INVALID, "%salg: not an algorithm known here",
-                               prefix);
-    for (size_t i = 0; crv != NULL && i < ARRAY_LEN(by_curve); i++)
+    if (alg != NULL && jws_alg_parse(alg, &label->alg) != 0)
+        return fault_set(fault, FAULT_KEY_INVALID, "%salg: not an algorithm known here", prefix);
+    label->has_alg = alg != NULL;
+    for (size_t i = 0; !label->has_alg && crv != NULL && i < ARRAY_LEN(by_curve); i++)
         if (strcmp(crv, jws_alg_spec(by_curve[i])->crv) == 0) {
-            *ret_alg = by_curve[i];
-            return 0;
+            label->alg = by_curve[i];
+            label->has_alg = true;
         }
-    return fault_set(fault, FAULT_KEY_INVALID,
-                     "%salg: required, as kty and crv do not settle the algorithm", prefix);
+    return 0;
 }
 
-static int read_kid(const json_t *jwk, const char *prefix, bool required, char *ret_kid,
-                    struct fault *fault)
+int jwk_label_read(const json_t *jwk, const char *prefix, struct jwk_label *ret_label,
+                   struct fault *fault)
 {
+    struct jwk_label label = {.kid = ""};
     const char *kid = NULL;
     if (read_text(jwk, prefix, "kid", &kid, fault) != 0)
         return -1;
-    if (kid == NULL && !required)
-        return 0;
-    if (kid == NULL || !token_kid_valid(kid))
+    if (kid != NULL && !token_kid_valid(kid))
         return fault_set(fault, FAULT_KEY_INVALID,
-                         "%skid: expected 1 to %d printable ASCII characters", prefix,
+                         "%skid: expected 1 to %d printable ASCII characters, no space", prefix,
                          TOKEN_KID_MAX);
-    memcpy(ret_kid, kid, strlen(kid) + 1);
+    if (kid != NULL)
+        memcpy(label.kid, kid, strlen(kid) + 1);
+    if (read_alg(jwk, prefix, &label, fault) != 0)
+        return -1;
+    *ret_label = label;
     return 0;
 }
 
-static int read_entry(const json_t *jwk, const char *prefix, bool kid_required,
-                      struct set_store *store, struct fault *fault)
+static int refuse_secret(const json_t *jwk, const char *prefix, struct fault *fault)
 {
-    struct jwk_entry *entry = &store->entries[store->set.count];
-    if (!json_is_object(jwk))
-        return fault_set(fault, FAULT_KEY_INVALID, "%.*s: expected an object",
-                         (int)strlen(prefix) - 1, prefix);
-    if (read_kid(jwk, prefix, kid_required, entry->kid, fault) != 0 ||
-        find_alg(jwk, prefix, &entry->alg, fault) != 0)
+    const char *kty = NULL;
+    if (read_text(jwk, prefix, "kty", &kty, fault) != 0)
         return -1;
-    for (size_t i = 0; i < store->set.count; i++)
-        if (strcmp(store->entries[i].kid, entry->kid) == 0)
+    return kty != NULL && strcmp(kty, "oct") == 0
+               ? fault_set(fault, FAULT_KEY_INVALID,
+                           "%skty: a secret does not belong into a set of public keys", prefix)
+               : 0;
+}
+
+/* The label with nothing left open, and no other key's name. */
+static int read_label(const struct jwk_set *set, const json_t *jwk, const char *prefix,
+                      struct jwk_label *ret_label, struct fault *fault)
+{
+    if (jwk_label_read(jwk, prefix, ret_label, fault) != 0)
+        return -1;
+    if (ret_label->kid[0] == '\0')
+        return fault_set(fault, FAULT_KEY_INVALID, "%skid: required", prefix);
+    for (size_t i = 0; i < set->count; i++)
+        if (strcmp(set->entries[i].kid, ret_label->kid) == 0)
             return fault_set(fault, FAULT_KEY_INVALID, "%skid: is there twice", prefix);
-    size_t start = store->text.len;
-    json_append(&store->text, jwk);
-    if (buf_failed(&store->text))
-        return fault_set(fault, FAULT_KEY_INVALID, "jwks: longer than %d bytes", JWK_SET_TEXT_MAX);
-    /* The text may still move: its place is filled in once all of it stands. */
-    entry->jwk = span_of(NULL, store->text.len - start);
-    store->set.count++;
+    if (!ret_label->has_alg)
+        return fault_set(fault, FAULT_KEY_INVALID,
+                         "%salg: required, as kty and crv do not settle the algorithm", prefix);
     return 0;
 }
 
-static struct jwk_set *set_new(size_t capacity)
+static int add_entry(struct jwk_set *set, const json_t *jwk, struct fault *fault)
 {
-    struct set_store *store = calloc(1, sizeof *store + capacity * sizeof store->entries[0]);
-    if (store == NULL)
-        return NULL;
-    store->text = BUF(JWK_SET_TEXT_MAX);
-    store->set.entries = store->entries;
-    return &store->set;
-}
-
-static void place_texts(struct set_store *store)
-{
-    const uint8_t *at = store->text.data;
-    for (size_t i = 0; i < store->set.count; i++) {
-        store->entries[i].jwk.data = at;
-        at += store->entries[i].jwk.len;
-    }
-}
-
-int jwk_set_parse(struct span text, struct jwk_set **ret_set, struct fault *fault)
-{
-    if (text.len > JWK_SET_TEXT_MAX)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwks: longer than %d bytes", JWK_SET_TEXT_MAX);
-    AUTO_JSON json_t *object = NULL;
-    if (json_object_parse(text, FAULT_KEY_INVALID, "jwks", &object, fault) != 0)
+    char prefix[PREFIX_MAX];
+    (void)snprintf(prefix, sizeof prefix, "jwks.keys[%zu].", set->count);
+    if (!json_is_object(jwk))
+        return fault_set(fault, FAULT_KEY_INVALID, "jwks.keys[%zu]: expected an object",
+                         set->count);
+    struct jwk_label label;
+    if (refuse_secret(jwk, prefix, fault) != 0 || read_label(set, jwk, prefix, &label, fault) != 0)
         return -1;
+    struct jwk_entry *entry = &set->entries[set->count];
+    const struct jwk members = {jwk, prefix};
+    AUTO_TRUST_KEY struct trust_key *key = NULL;
+    entry->pem = BUF(KEY_TEXT_MAX);
+    if (trust_key_from_members(label.alg, &members, &key, &entry->pem, fault) != 0)
+        return -1;
+    memcpy(entry->kid, label.kid, sizeof entry->kid);
+    entry->alg = label.alg;
+    set->count++;
+    return 0;
+}
+
+int jwk_set_read(const json_t *object, struct jwk_set **ret_set, struct fault *fault)
+{
     const json_t *keys = json_object_get(object, "keys");
-    size_t count = keys == NULL ? 1 : json_array_size(keys);
+    size_t count = json_array_size(keys);
     if (count < 1 || count > JWK_SET_MAX)
-        return fault_set(fault, FAULT_KEY_INVALID, "keys: expected an array of 1 to %d keys",
+        return fault_set(fault, FAULT_KEY_INVALID, "jwks.keys: expected an array of 1 to %d keys",
                          JWK_SET_MAX);
-    AUTO_JWK_SET struct jwk_set *set = set_new(count);
+    AUTO_JWK_SET struct jwk_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return fault_set(fault, FAULT_INTERNAL, "jwks: no memory");
-    struct set_store *store = (struct set_store *)set;
-    for (size_t i = 0; i < count; i++) {
-        char prefix[32] = "jwk.";
-        if (keys != NULL)
-            (void)snprintf(prefix, sizeof prefix, "keys[%zu].", i);
-        if (read_entry(keys == NULL ? object : json_array_get(keys, i), prefix, keys != NULL, store,
-                       fault) != 0)
+    for (size_t i = 0; i < count; i++)
+        if (add_entry(set, json_array_get(keys, i), fault) != 0)
             return -1;
-    }
-    place_texts(store);
     *ret_set = TAKE(set);
     return 0;
 }
@@ -132,9 +123,9 @@ void jwk_set_free(struct jwk_set *set)
 {
     if (set == NULL)
         return;
-    struct set_store *store = (struct set_store *)set;
-    buf_free(&store->text);
-    free(store);
+    for (size_t i = 0; i < JWK_SET_MAX; i++)
+        buf_free(&set->entries[i].pem);
+    free(set);
 }
 
 void jwk_set_cleanup(struct jwk_set **set)

@@ -10,6 +10,8 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#define SECRET_BYTES_MIN 8 /* different ones */
+
 static struct trust_key *key_new(const struct jws_alg_spec *spec, enum jws_alg alg)
 {
     AUTO_TRUST_KEY struct trust_key *key = calloc(1, sizeof *key);
@@ -72,7 +74,7 @@ int trust_key_from_pkey(enum jws_alg alg, EVP_PKEY **pkey, struct trust_key **re
 static bool is_public_key(struct span secret)
 {
     static const char pem[] = "-----BEGIN ";
-    if (secret.len >= sizeof pem - 1 && memcmp(secret.data, pem, sizeof pem - 1) == 0)
+    if (memmem(secret.data, secret.len, pem, sizeof pem - 1) != NULL)
         return true;
     const unsigned char *at = secret.data;
     AUTO_PKEY EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)secret.len);
@@ -83,9 +85,25 @@ static bool is_public_key(struct span secret)
     return json_object_get(jwk, "kty") != NULL;
 }
 
-static bool all_one_byte(struct span bytes)
+/* Few different bytes: of 32 random ones there are at least 8, but for one time in 10^36. */
+static bool has_little_in_it(struct span secret)
 {
-    return bytes.len < 2 || memcmp(bytes.data, bytes.data + 1, bytes.len - 1) == 0;
+    bool seen[256] = {false};
+    int different = 0;
+    for (size_t i = 0; i < secret.len; i++) {
+        different += !seen[secret.data[i]];
+        seen[secret.data[i]] = true;
+    }
+    return different < SECRET_BYTES_MIN;
+}
+
+/* What says a shorter text at least twice is worth no more than that. */
+static bool repeats_itself(struct span secret, size_t least)
+{
+    for (size_t period = 1; period < least && period <= secret.len / 2; period++)
+        if (memcmp(secret.data, secret.data + period, secret.len - period) == 0)
+            return true;
+    return false;
 }
 
 int trust_key_from_secret(enum jws_alg alg, struct span secret, struct trust_key **ret_key,
@@ -97,8 +115,11 @@ int trust_key_from_secret(enum jws_alg alg, struct span secret, struct trust_key
     if (secret.len < spec->hash_len || secret.len > HMAC_SECRET_MAX)
         return fault_set(fault, FAULT_KEY_INVALID, "secret: expected %zu to %d bytes for %s",
                          spec->hash_len, HMAC_SECRET_MAX, spec->name);
-    if (all_one_byte(secret))
-        return fault_set(fault, FAULT_KEY_INVALID, "secret: is one byte repeated");
+    if (has_little_in_it(secret) || repeats_itself(secret, spec->hash_len))
+        return fault_set(fault, FAULT_KEY_INVALID,
+                         "secret: can be guessed: fewer than %d different bytes, or a shorter text "
+                         "repeated",
+                         SECRET_BYTES_MIN);
     if (is_public_key(secret))
         return fault_set(fault, FAULT_KEY_INVALID,
                          "secret: is a public or encoded key, which is no secret");

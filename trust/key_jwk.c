@@ -14,13 +14,14 @@
 
 /* Members of a private or symmetric key (RFC 7518 sections 6.2.2, 6.3.2, 6.4; RFC 8037 section 2).
  */
-static int refuse_private(const json_t *jwk, struct fault *fault)
+static int refuse_private(const struct jwk *jwk, struct fault *fault)
 {
-    static const char *const members[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
-    for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        if (json_object_get(jwk, members[i]) != NULL)
+    static const char *const secret_members[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    for (size_t i = 0; i < ARRAY_LEN(secret_members); i++)
+        if (json_object_get(jwk->members, secret_members[i]) != NULL)
             return fault_set(fault, FAULT_KEY_INVALID,
-                             "jwk.%s: is of a private key, expected a public one", members[i]);
+                             "%s%s: is of a private key, expected a public one", jwk->prefix,
+                             secret_members[i]);
     return 0;
 }
 
@@ -40,7 +41,8 @@ static bool operations_fit(const json_t *key_ops, bool symmetric)
     return verify;
 }
 
-static int check_purpose(const json_t *jwk, const struct jws_alg_spec *spec, struct fault *fault)
+static int check_purpose(const struct jwk *jwk, const struct jws_alg_spec *spec,
+                         struct fault *fault)
 {
     const char *alg = spec->name, *use = "sig";
     const json_t *key_ops = NULL;
@@ -49,48 +51,50 @@ static int check_purpose(const json_t *jwk, const struct jws_alg_spec *spec, str
         {.name = "use", .kind = JSON_KIND_STRING, .ret = &use},
         {.name = "key_ops", .kind = JSON_KIND_ARRAY, .ret = &key_ops},
     };
-    if (json_read(jwk, "jwk.", fields, ARRAY_LEN(fields), false, FAULT_KEY_INVALID, fault) != 0)
+    if (json_read(jwk->members, jwk->prefix, fields, ARRAY_LEN(fields), false, FAULT_KEY_INVALID,
+                  fault) != 0)
         return -1;
     if (strcmp(alg, spec->name) != 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.alg: expected %s", spec->name);
+        return fault_set(fault, FAULT_KEY_INVALID, "%salg: expected %s", jwk->prefix, spec->name);
     if (strcmp(use, "sig") != 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.use: expected sig");
+        return fault_set(fault, FAULT_KEY_INVALID, "%suse: expected sig", jwk->prefix);
     if (key_ops != NULL && !operations_fit(key_ops, spec->family == JWS_HMAC))
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.key_ops: expected [\"verify\"]");
+        return fault_set(fault, FAULT_KEY_INVALID, "%skey_ops: expected [\"verify\"]", jwk->prefix);
     return 0;
 }
 
 /* The decoded bytes of a member. Exactly len of them, or with len 0 a positive integer's: at most
  * the buffer's and no leading zero (RFC 7518 section 2, Base64urlUInt). */
-static int read_bytes(const json_t *jwk, const char *name, size_t len, struct buf *ret_bytes,
+static int read_bytes(const struct jwk *jwk, const char *name, size_t len, struct buf *ret_bytes,
                       struct fault *fault)
 {
     const char *text = NULL;
     const struct json_field field = {
         .name = name, .kind = JSON_KIND_STRING, .required = true, .ret = &text};
-    if (json_read(jwk, "jwk.", &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
+    if (json_read(jwk->members, jwk->prefix, &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
         return -1;
     if (base64url_decode(ret_bytes, text, strlen(text)) != 0 || ret_bytes->len == 0)
         return fault_set(fault, FAULT_KEY_INVALID,
-                         "jwk.%s: expected canonical base64url of at most %zu bytes", name,
-                         ret_bytes->max);
+                         "%s%s: expected canonical base64url of at most %zu bytes", jwk->prefix,
+                         name, ret_bytes->max);
     if (len != 0 && ret_bytes->len != len)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.%s: expected %zu bytes", name, len);
+        return fault_set(fault, FAULT_KEY_INVALID, "%s%s: expected %zu bytes", jwk->prefix, name,
+                         len);
     if (len == 0 && ret_bytes->data[0] == 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.%s: has a leading zero", name);
+        return fault_set(fault, FAULT_KEY_INVALID, "%s%s: has a leading zero", jwk->prefix, name);
     return 0;
 }
 
-static int check_crv(const json_t *jwk, const struct jws_alg_spec *spec, struct fault *fault)
+static int check_crv(const struct jwk *jwk, const struct jws_alg_spec *spec, struct fault *fault)
 {
     const char *crv = NULL;
     const struct json_field field = {
         .name = "crv", .kind = JSON_KIND_STRING, .required = true, .ret = &crv};
-    if (json_read(jwk, "jwk.", &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
+    if (json_read(jwk->members, jwk->prefix, &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
         return -1;
     if (strcmp(crv, spec->crv) != 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.crv: expected %s for %s", spec->crv,
-                         spec->name);
+        return fault_set(fault, FAULT_KEY_INVALID, "%scrv: expected %s for %s", jwk->prefix,
+                         spec->crv, spec->name);
     return 0;
 }
 
@@ -106,7 +110,7 @@ static EVP_PKEY *pkey_from_params(const char *type, OSSL_PARAM *params)
     return pkey;
 }
 
-static int read_ec(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
+static int read_ec(const struct jwk *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
                    struct fault *fault)
 {
     size_t len = spec->signature_len / 2;
@@ -129,7 +133,7 @@ static int read_ec(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PKEY 
     return 0;
 }
 
-static int read_rsa(const json_t *jwk, EVP_PKEY **ret_pkey, struct fault *fault)
+static int read_rsa(const struct jwk *jwk, EVP_PKEY **ret_pkey, struct fault *fault)
 {
     AUTO_BUF struct buf n = BUF(RSA_BITS_MAX / 8);
     AUTO_BUF struct buf e = BUF(RSA_EXPONENT_BITS_MAX / 8);
@@ -152,7 +156,7 @@ static int read_rsa(const json_t *jwk, EVP_PKEY **ret_pkey, struct fault *fault)
     return 0;
 }
 
-static int read_okp(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
+static int read_okp(const struct jwk *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
                     struct fault *fault)
 {
     AUTO_BUF struct buf x = BUF(32);
@@ -162,7 +166,7 @@ static int read_okp(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PKEY
     return 0;
 }
 
-static int check_kty(const json_t *jwk, const struct jws_alg_spec *spec, struct fault *fault)
+static int check_kty(const struct jwk *jwk, const struct jws_alg_spec *spec, struct fault *fault)
 {
     static const char *const kty_of[] = {[JWS_HMAC] = "oct",
                                          [JWS_RSA_PKCS1] = "RSA",
@@ -172,16 +176,16 @@ static int check_kty(const json_t *jwk, const struct jws_alg_spec *spec, struct 
     const char *kty = NULL;
     const struct json_field field = {
         .name = "kty", .kind = JSON_KIND_STRING, .required = true, .ret = &kty};
-    if (json_read(jwk, "jwk.", &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
+    if (json_read(jwk->members, jwk->prefix, &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
         return -1;
     if (strcmp(kty, kty_of[spec->family]) != 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk.kty: expected %s for %s",
+        return fault_set(fault, FAULT_KEY_INVALID, "%skty: expected %s for %s", jwk->prefix,
                          kty_of[spec->family], spec->name);
     return 0;
 }
 
 /* *ret_pkey stays NULL where the parts are well formed but no key. */
-static int read_parts(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
+static int read_parts(const struct jwk *jwk, const struct jws_alg_spec *spec, EVP_PKEY **ret_pkey,
                       struct fault *fault)
 {
     if (spec->family == JWS_ECDSA)
@@ -191,48 +195,69 @@ static int read_parts(const json_t *jwk, const struct jws_alg_spec *spec, EVP_PK
     return read_rsa(jwk, ret_pkey, fault);
 }
 
-int trust_key_from_jwk(enum jws_alg alg, struct span jwk, struct trust_key **ret_key,
-                       struct buf *ret_pem, struct fault *fault)
+/* "jwks.keys[2]: ..." of what is wrong with the key as a whole. */
+static int fault_of_key(const struct jwk *jwk, const char *what, enum fault_code code,
+                        struct fault *fault)
+{
+    return fault_set(fault, code, "%.*s: %.160s", (int)strlen(jwk->prefix) - 1, jwk->prefix, what);
+}
+
+int trust_key_from_members(enum jws_alg alg, const struct jwk *jwk, struct trust_key **ret_key,
+                           struct buf *ret_pem, struct fault *fault)
 {
     const struct jws_alg_spec *spec = jws_alg_spec(alg);
     if (spec == NULL || spec->family == JWS_HMAC)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk: expected an asymmetric algorithm");
-    if (jwk.len > KEY_TEXT_MAX)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk: longer than %d bytes", KEY_TEXT_MAX);
-    AUTO_JSON json_t *object = NULL;
+        return fault_of_key(jwk, "expected an asymmetric algorithm", FAULT_KEY_INVALID, fault);
     AUTO_PKEY EVP_PKEY *pkey = NULL;
-    if (json_object_parse(jwk, FAULT_KEY_INVALID, "jwk", &object, fault) != 0 ||
-        refuse_private(object, fault) != 0 || check_purpose(object, spec, fault) != 0 ||
-        check_kty(object, spec, fault) != 0 || read_parts(object, spec, &pkey, fault) != 0)
+    if (refuse_private(jwk, fault) != 0 || check_purpose(jwk, spec, fault) != 0 ||
+        check_kty(jwk, spec, fault) != 0 || read_parts(jwk, spec, &pkey, fault) != 0)
         return -1;
     ERR_clear_error();
     if (pkey == NULL)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk: not a key of %s", spec->key_type);
+        return fault_of_key(jwk, "not a key of its type", FAULT_KEY_INVALID, fault);
     AUTO_TRUST_KEY struct trust_key *key = NULL;
-    if (trust_key_from_pkey(alg, &pkey, &key, fault) != 0)
-        return -1;
+    struct fault why;
+    if (trust_key_from_pkey(alg, &pkey, &key, &why) != 0)
+        return fault_of_key(jwk, why.detail, why.code, fault);
     buf_append(ret_pem, key->pem.data, key->pem.len);
     if (buf_failed(ret_pem))
-        return fault_set(fault, FAULT_INTERNAL, "jwk: no room for the key's PEM");
+        return fault_of_key(jwk, "no room for the key's PEM", FAULT_INTERNAL, fault);
     *ret_key = TAKE(key);
     return 0;
 }
 
-int trust_secret_from_jwk(enum jws_alg alg, struct span jwk, struct buf *ret_secret,
+static int parse(struct span text, json_t **ret_object, struct fault *fault)
+{
+    if (text.len > KEY_TEXT_MAX)
+        return fault_set(fault, FAULT_KEY_INVALID, "jwk: longer than %d bytes", KEY_TEXT_MAX);
+    return json_object_parse(text, FAULT_KEY_INVALID, "jwk", ret_object, fault);
+}
+
+int trust_key_from_jwk(enum jws_alg alg, struct span text, struct trust_key **ret_key,
+                       struct buf *ret_pem, struct fault *fault)
+{
+    AUTO_JSON json_t *object = NULL;
+    if (parse(text, &object, fault) != 0)
+        return -1;
+    const struct jwk jwk = {object, "jwk."};
+    return trust_key_from_members(alg, &jwk, ret_key, ret_pem, fault);
+}
+
+int trust_secret_from_jwk(enum jws_alg alg, struct span text, struct buf *ret_secret,
                           struct fault *fault)
 {
     const struct jws_alg_spec *spec = jws_alg_spec(alg);
     if (spec == NULL || spec->family != JWS_HMAC)
         return fault_set(fault, FAULT_KEY_INVALID, "jwk: expected an HMAC algorithm");
-    if (jwk.len > KEY_TEXT_MAX)
-        return fault_set(fault, FAULT_KEY_INVALID, "jwk: longer than %d bytes", KEY_TEXT_MAX);
     AUTO_JSON json_t *object = NULL;
     const char *k = NULL;
     const struct json_field field = {
         .name = "k", .kind = JSON_KIND_STRING, .required = true, .ret = &k};
-    if (json_object_parse(jwk, FAULT_KEY_INVALID, "jwk", &object, fault) != 0 ||
-        check_purpose(object, spec, fault) != 0 || check_kty(object, spec, fault) != 0 ||
-        json_read(object, "jwk.", &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
+    if (parse(text, &object, fault) != 0)
+        return -1;
+    const struct jwk jwk = {object, "jwk."};
+    if (check_purpose(&jwk, spec, fault) != 0 || check_kty(&jwk, spec, fault) != 0 ||
+        json_read(object, jwk.prefix, &field, 1, false, FAULT_KEY_INVALID, fault) != 0)
         return -1;
     if (*k == '\0' || base64url_decode(ret_secret, k, strlen(k)) != 0)
         return fault_set(fault, FAULT_KEY_INVALID,

@@ -2,6 +2,7 @@
 /* Inside trust/ only: what a verification key is made of, and how its sources share the work. */
 #pragma once
 
+#include "base/json.h"
 #include "trust/key.h"
 
 #include <openssl/evp.h>
@@ -35,9 +36,23 @@ int trust_key_from_pkey(enum jws_alg alg, EVP_PKEY **pkey, struct trust_key **re
 int trust_key_around(enum jws_alg alg, EVP_PKEY **pkey, struct trust_key **ret_key,
                      struct fault *fault) MUST_CHECK;
 
+/* One JWK and what its faults begin with: "jwk.", or its place in a set, "jwks.keys[2].". */
+struct jwk {
+    const json_t *members;
+    const char *prefix;
+};
+
+/* trust_key_from_jwk() of members that are parsed already. */
+int trust_key_from_members(enum jws_alg alg, const struct jwk *jwk, struct trust_key **ret_key,
+                           struct buf *ret_pem, struct fault *fault) MUST_CHECK;
+
 /* Type, curve, size and known weaknesses: FAULT_KEY_INVALID unless the key fits alg and is sound.
  */
 int public_key_check(enum jws_alg alg, EVP_PKEY *pkey, struct fault *fault) MUST_CHECK;
+
+/* All of that but the one thing that is dear: whether an RSA modulus is composite (5 ms for 2,048
+ * bits, 150 ms for 8,192). For keys that passed public_key_check() when they were taken. */
+int public_key_recheck(enum jws_alg alg, EVP_PKEY *pkey, struct fault *fault) MUST_CHECK;
 
 /* Appends the SPKI PEM form. */
 int public_key_pem(const EVP_PKEY *pkey, struct buf *ret_pem, struct fault *fault) MUST_CHECK;

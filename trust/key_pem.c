@@ -93,8 +93,7 @@ static int unarmour(struct span pem, const struct pem_kind **ret_kind, struct bu
     return 0;
 }
 
-int trust_key_from_pem(enum jws_alg alg, struct span pem, struct trust_key **ret_key,
-                       struct fault *fault)
+static int read_pem(struct span pem, EVP_PKEY **ret_pkey, struct fault *fault)
 {
     if (pem.len > KEY_TEXT_MAX)
         return fault_set(fault, FAULT_KEY_INVALID, "key: PEM longer than %d bytes", KEY_TEXT_MAX);
@@ -104,10 +103,29 @@ int trust_key_from_pem(enum jws_alg alg, struct span pem, struct trust_key **ret
     const struct pem_kind *kind = NULL;
     if (unarmour(pem, &kind, &der, fault) != 0)
         return -1;
-    AUTO_PKEY EVP_PKEY *pkey = kind->read(buf_span(&der));
+    EVP_PKEY *pkey = kind->read(buf_span(&der));
     ERR_clear_error();
     if (pkey == NULL)
         return fault_set(fault, FAULT_KEY_INVALID,
                          "key: the PEM does not hold one public key of a known type");
+    *ret_pkey = pkey;
+    return 0;
+}
+
+int trust_key_from_pem(enum jws_alg alg, struct span pem, struct trust_key **ret_key,
+                       struct fault *fault)
+{
+    AUTO_PKEY EVP_PKEY *pkey = NULL;
+    if (read_pem(pem, &pkey, fault) != 0)
+        return -1;
     return trust_key_from_pkey(alg, &pkey, ret_key, fault);
+}
+
+int trust_key_reopen(enum jws_alg alg, struct span pem, struct trust_key **ret_key,
+                     struct fault *fault)
+{
+    AUTO_PKEY EVP_PKEY *pkey = NULL;
+    if (read_pem(pem, &pkey, fault) != 0 || public_key_recheck(alg, pkey, fault) != 0)
+        return -1;
+    return trust_key_around(alg, &pkey, ret_key, fault);
 }

@@ -113,3 +113,15 @@ const struct trust_key *stand_in_key(enum jws_alg alg, size_t signature_len)
     int size = !rsa || signature_len <= 256 ? RSA_2048 : signature_len <= 384 ? RSA_3072 : RSA_4096;
     return stand_ins[alg][size];
 }
+
+void trust_key_rehearse(enum jws_alg alg, size_t signature_len)
+{
+    const struct trust_key *model = stand_in_key(alg, signature_len);
+    AUTO_TRUST_KEY struct trust_key *key = NULL;
+    if (model == NULL)
+        return;
+    if (jws_alg_is_hmac(alg))
+        (void)!trust_key_from_secret(alg, buf_span(&model->secret), &key, NULL);
+    else
+        (void)!trust_key_reopen(alg, buf_span(&model->pem), &key, NULL);
+}

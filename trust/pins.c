@@ -50,6 +50,8 @@ static int pin_add(struct pins *pins, const json_t *entry, struct fault *fault)
         return -1;
     if (!tenant_id_valid(tenant, strlen(tenant)))
         return fault_set(fault, FAULT_KEY_INVALID, "tenant_id: not the id of a tenant");
+    if (!token_kid_valid(kid))
+        return fault_set(fault, FAULT_KEY_INVALID, "kid: not one that a token can carry");
     if (jws_alg_parse(alg_name, &alg) != 0 || jws_alg_is_hmac(alg))
         return fault_set(fault, FAULT_KEY_INVALID, "alg: expected an asymmetric algorithm");
     if (pins_find(pins, tenant, kid) != NULL)

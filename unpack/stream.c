@@ -112,8 +112,8 @@ int stream_next(struct stream *stream, struct span *ret_bytes, struct fault *fau
                              : next_unpacked(stream, &bytes, fault)) != 0)
         return -1;
     if ((int64_t)bytes.len > stream->max - stream->bytes)
-        return fault_set(fault, FAULT_TOO_LARGE, "%.100s: the layers unpack to more than is allowed",
-                         stream->blob->name);
+        return fault_set(fault, FAULT_TOO_LARGE,
+                         "%.100s: the layers unpack to more than is allowed", stream->blob->name);
     stream->bytes += (int64_t)bytes.len;
     digest_stream_update(stream->hash, bytes.data, bytes.len);
     *ret_bytes = bytes;

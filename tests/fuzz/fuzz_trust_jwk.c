@@ -35,9 +35,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span text = span_of(data + 1, size - 1);
     check_key((enum jws_alg)(data[0] % JWS_ALG_COUNT), text);
+    AUTO_JSON json_t *object = NULL;
     AUTO_JWK_SET struct jwk_set *set = NULL;
-    if (jwk_set_parse(text, &set, NULL) == 0)
-        for (size_t i = 0; i < set->count; i++)
-            check_key(set->entries[i].alg, set->entries[i].jwk);
+    if (json_object_parse(text, FAULT_KEY_INVALID, "jwks", &object, NULL) != 0 ||
+        jwk_set_read(object, &set, NULL) != 0)
+        return 0;
+    require(set->count >= 1 && set->count <= JWK_SET_MAX);
+    for (size_t i = 0; i < set->count; i++) {
+        AUTO_TRUST_KEY struct trust_key *key = NULL;
+        require(token_kid_valid(set->entries[i].kid));
+        require(trust_key_reopen(set->entries[i].alg, buf_span(&set->entries[i].pem), &key, NULL) ==
+                0);
+    }
     return 0;
 }

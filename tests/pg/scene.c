@@ -205,7 +205,7 @@ void scene_key(struct scene *scene, const char *tenant, const char *kid)
                                       .created_by = "operator",
                                       .created_ms = clock_wall_ms()};
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_ADDED, tenant, kid, NULL);
-    assert_ok(keys_add(scene->api, tenant, &record, event, &fault));
+    assert_ok(keys_add(scene->api, tenant, &record, (const struct event *[]){event}, 1, &fault));
 }
 
 struct uuid scene_upload(struct scene *scene, const char *tenant, const char *bytes)

@@ -8,7 +8,7 @@ static int add(struct scene *scene, const char *tenant, const struct key_record 
                struct fault *fault)
 {
     AUTO_EVENT struct event *event = scene_event(EVENT_KEY_ADDED, tenant, record->kid, NULL);
-    return keys_add(scene->api, tenant, record, event, fault);
+    return keys_add(scene->api, tenant, record, (const struct event *[]){event}, 1, fault);
 }
 
 static struct key_record record_of(const char *kid)
@@ -268,6 +268,59 @@ static void a_wrapped_secret_opens_in_its_place_only(void **state)
     assert_null(none);
 }
 
+static int add_all(struct scene *scene, const struct key_record *records, size_t count,
+                   struct fault *fault)
+{
+    struct event *events[8] = {NULL};
+    assert_true(count <= ARRAY_LEN(events));
+    for (size_t i = 0; i < count; i++)
+        events[i] = scene_event(EVENT_KEY_ADDED, scene->tenant, records[i].kid, NULL);
+    int status = keys_add(scene->api, scene->tenant, records, (const struct event *const *)events,
+                          count, fault);
+    for (size_t i = 0; i < count; i++)
+        event_free(events[i]);
+    return status;
+}
+
+static int64_t added_events(struct scene *scene)
+{
+    return scene_number(scene,
+                        "SELECT count(*) FROM event WHERE tenant_id = '%s' AND "
+                        "type = 'io.sallyport.key.added.v1'",
+                        scene->tenant);
+}
+
+static void a_set_is_added_whole_or_not_at_all(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct key_record set[] = {record_of("set-c"), record_of("set-a"), record_of("set-b")};
+    set[0].not_after_ms = clock_wall_ms() + 3600000;
+    set[1].alg = JWS_ES256;
+    set[2].alg = JWS_HS256;
+    set[2].wrapped_secret = span_text("wrapped");
+    assert_ok(add_all(scene, set, 3, &fault));
+    assert_int_equal(added_events(scene), 3);
+    for (size_t i = 0; i < ARRAY_LEN(set); i++) {
+        AUTO_KEY_RECORD struct key_record found = {0};
+        assert_ok(keys_find(scene->api, scene->tenant, set[i].kid, &found, &fault));
+        assert_int_equal(found.alg, set[i].alg);
+        assert_true(found.not_after_ms == set[i].not_after_ms);
+        assert_int_equal(found.wrapped_secret.len, i == 2 ? 7 : 0);
+    }
+    /* One name that is taken, also by a key that is revoked, and none of the others comes. */
+    assert_ok(revoke_key(scene, scene->tenant, "set-b", &fault));
+    struct key_record again[] = {record_of("new-1"), record_of("set-b"), record_of("new-2")};
+    assert_fault(add_all(scene, again, 3, &fault), FAULT_STATE_CONFLICT, "set-b exists");
+    struct key_record twice[] = {record_of("new-1"), record_of("new-2"), record_of("new-1")};
+    assert_fault(add_all(scene, twice, 3, &fault), FAULT_STATE_CONFLICT, "twice");
+    struct key_record bad[] = {record_of("new-1"), record_of("new 2")};
+    assert_fault(add_all(scene, bad, 2, &fault), FAULT_INTERNAL, "23514");
+    assert_found(scene, scene->tenant, "new-1", NULL);
+    assert_found(scene, scene->tenant, "new-2", NULL);
+    assert_int_equal(added_events(scene), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +329,7 @@ int main(void)
         SCENE_TEST(without_a_kid_there_must_be_one_live_key),
         SCENE_TEST(only_live_keys_are_found),
         SCENE_TEST(a_kid_is_taken_for_ever),
+        SCENE_TEST(a_set_is_added_whole_or_not_at_all),
         SCENE_TEST(a_key_is_revoked_once_by_its_tenant),
         SCENE_TEST(hmac_only_where_the_tenant_allows_it),
         SCENE_TEST(a_tenant_lists_its_own_newest_first),

@@ -211,7 +211,8 @@ static void a_revoked_caller_does_nothing_more(void **state)
                                    .created_by = "eve",
                                    .created_by_key = id,
                                    .created_ms = clock_wall_ms()};
-    assert_fault(keys_add(scene->api, tenant, &key, event, &fault), FAULT_NOT_AUTHENTICATED, "");
+    assert_fault(keys_add(scene->api, tenant, &key, (const struct event *[]){event}, 1, &fault),
+                 FAULT_NOT_AUTHENTICATED, "");
     const struct artifact artifact = {.sha256 = digest_of("eve", 3),
                                       .blob_id = scene_upload(scene, tenant, "eve"),
                                       .size = 3,

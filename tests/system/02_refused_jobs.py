@@ -14,7 +14,7 @@ OTHER = "globex"
 
 
 def setup(world):
-    world.start_all()
+    world.start_all(worker={"accept_hmac": "on"})
     world.tool()
     world.signer()
     world.caller("admin", OTHER)

@@ -24,7 +24,7 @@ dev_bench() {
         [ -f "$bench" ] || continue
         name=${bench##*/}
         name=${name%.*}
-        [ -z "$wanted" ] || [ "$wanted" = "$name" ] || [ "bench_$wanted" = "$name" ] || continue
+        bench_is "$name" "$wanted" || continue
         ran=$((ran + 1))
         step "$name"
         case $bench in
@@ -35,6 +35,11 @@ dev_bench() {
     done
     [ "$ran" -gt 0 ] || fail "no bench${wanted:+ is called $wanted}" "there are: $(bench_names)"
     [ -z "$broken" ] || fail "failed:$broken"
+}
+
+# bench_is NAME WANTED: by its name, without bench_, or by its last word; all where nothing is wanted.
+bench_is() {
+    [ -z "$2" ] || [ "$2" = "$1" ] || [ "bench_$2" = "$1" ] || [ "$2" = "${1##*_}" ]
 }
 
 bench_names() {

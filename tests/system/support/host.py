@@ -4,10 +4,20 @@
 import os
 import pathlib
 import re
+import shlex
 import socket
+import sys
 
 UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
+
+
+def become_root():
+    """As another user: the same command, as root, with what we were told."""
+    told = [f"{name}={value}" for name, value in os.environ.items()
+            if name.startswith("SALLYPORT_") or name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "PATH", "LC_ALL")]
+    sudo = shlex.split(os.environ.get("SALLYPORT_SUDO") or "sudo -n")
+    os.execvp(sudo[0], [*sudo, "env", *told, sys.executable, *sys.argv])
 
 
 def free_port():

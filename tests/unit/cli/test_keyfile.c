@@ -4,6 +4,7 @@
 
 #include "base/encode.h"
 #include "tests/unit/cli/fixture.h"
+#include "tests/unit/cli/http_peer.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -229,6 +230,115 @@ static void test_only_public_halves_are_offered(void **state)
     assert_string_equal(json_string_value(json_object_get(hmac, "secret")), buf_text(&text));
 }
 
+#define ED_KEY                                                                                     \
+    "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\""
+
+static const char *write_text(struct fixture *fixture, const char *name, const char *text)
+{
+    return fixture_file(fixture, name, text, strlen(text), 0644);
+}
+
+/* A JWK names itself and its algorithm; the user's word on the name wins, on the algorithm it must
+ * fit. */
+static void test_a_jwk_says_its_kid_and_alg(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *members, *kid, *alg, *kid_sent, *alg_sent;
+    } rows[] = {
+        {"\"kid\":\"a\",", NULL, NULL, "a", "EdDSA"},
+        {"\"kid\":\"a\",\"alg\":\"EdDSA\",", NULL, NULL, "a", "EdDSA"},
+        {"\"kid\":\"a\",", "b", "EdDSA", "b", "EdDSA"},
+        {"", "b", NULL, "b", "EdDSA"},
+        {"", NULL, NULL, NULL, NULL},
+        {"", NULL, "EdDSA", NULL, NULL},
+        {"\"kid\":\"a b\",", NULL, NULL, NULL, NULL},
+        {"\"kid\":\"a\",", NULL, "ES256", NULL, NULL},
+        {"\"kid\":\"a\",\"alg\":\"ES256\",", NULL, NULL, NULL, NULL},
+        {"\"kid\":\"a\",\"alg\":\"ES256\",", NULL, "EdDSA", NULL, NULL},
+        {"\"kid\":\"a\",\"d\":\"AA\",", NULL, NULL, NULL, NULL},
+        {"\"kid\":\"a\",\"keys\":[],", NULL, NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof text, " \n{%s" ED_KEY "}", rows[i].members);
+        const char *path = write_text(fixture, "jwk", text);
+        AUTO_JSON json_t *offer = NULL;
+        int result = keyfile_offer(path, rows[i].kid, rows[i].alg, &offer, NULL);
+        assert_int_equal(result, rows[i].kid_sent == NULL ? -1 : 0);
+        if (result != 0)
+            continue;
+        assert_int_equal(json_object_size(offer), 3);
+        assert_string_equal(json_string_value(json_object_get(offer, "kid")), rows[i].kid_sent);
+        assert_string_equal(json_string_value(json_object_get(offer, "alg")), rows[i].alg_sent);
+        assert_true(json_is_object(json_object_get(offer, "jwk")));
+    }
+    make_key(fixture, "ES256", "pair");
+    AUTO_JSON json_t *none = NULL;
+    const char *pem = fixture_path(fixture, "pair.pub");
+    assert_int_equal(keyfile_offer(pem, NULL, "ES256", &none, NULL), -1);
+    assert_int_equal(keyfile_offer(pem, "k", NULL, &none, NULL), -1);
+    assert_null(none);
+}
+
+static void test_a_set_is_offered_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    AUTO_JSON json_t *offer = NULL, *none = NULL;
+    const char *path = write_text(
+        fixture, "set", "{\"keys\":[{\"kid\":\"a\"," ED_KEY "},{\"kid\":\"b\"," ED_KEY "}]}\n");
+    assert_int_equal(keyfile_offer_set(path, &offer, NULL), 0);
+    assert_int_equal(json_object_size(offer), 1);
+    const json_t *set = json_object_get(offer, "jwks");
+    assert_int_equal(json_array_size(json_object_get(set, "keys")), 2);
+    static const char *const refused[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"kid\":\"a\"," ED_KEY "}",
+        "{\"keys\":[{\"kid\":\"a\"," ED_KEY "},{\"kid\":\"b\",\"d\":\"AA\"," ED_KEY "}]}",
+        "{\"keys\":[{\"kid\":\"a\"," ED_KEY "},{\"kid\":\"a\"," ED_KEY "}]}",
+        "{\"keys\":[{\"kid\":\"a\"," ED_KEY "}]}x"};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct fault fault = {0};
+        const char *bad = write_text(fixture, "bad", refused[i]);
+        assert_int_equal(keyfile_offer_set(bad, &none, &fault), -1);
+        assert_int_equal(fault.code, FAULT_KEY_INVALID);
+        assert_null(none);
+    }
+}
+
+static void test_a_set_goes_out_and_comes_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = calloc(1, sizeof *peer);
+    assert_non_null(peer);
+    peer_add(peer, "201 Created", "Content-Type: application/json\r\n",
+             "{\"items\":[{\"kid\":\"set-a\",\"alg\":\"EdDSA\"}]}");
+    assert_true(peer_start(peer));
+    fixture->url = peer->url;
+    fixture->api_key = FIXTURE_API_KEY;
+    const char *path = write_text(fixture, "set", "{\"keys\":[{\"kid\":\"set-a\"," ED_KEY "}]}");
+    const char *key = write_text(fixture, "key", "{\"kid\":\"one\"," ED_KEY "}");
+    /* What does not go together never leaves. */
+    assert_int_equal(FIXTURE_RUN(fixture, "key", "add", "--jwks", path, "--kid", "x"), 2);
+    assert_int_equal(FIXTURE_RUN(fixture, "key", "add", "--jwks", path, "--alg", "EdDSA"), 2);
+    assert_int_equal(FIXTURE_RUN(fixture, "key", "add", "--jwks", path, key), 2);
+    assert_int_equal(FIXTURE_RUN(fixture, "key", "add", "--jwks", key), 2);
+    assert_int_equal(FIXTURE_RUN(fixture, "key", "add", path), 2);
+    assert_int_equal(
+        FIXTURE_RUN(fixture, "key", "add", "--jwks", path, "--not-after", "2031-01-02T03:04:05Z"),
+        0);
+    assert_non_null(memmem(fixture->out, fixture->out_len, "set-a", 5));
+    peer_stop(peer);
+    assert_int_equal(peer->served, 1);
+    assert_non_null(strstr(buf_text(&peer->requests[0]), "POST /v1/keys "));
+    assert_non_null(
+        strstr(buf_text(&peer->requests[0]), "{\"jwks\":{\"keys\":[{\"kid\":\"set-a\""));
+    assert_non_null(strstr(buf_text(&peer->requests[0]), "\"not_after\":\"2031-01-02T03:04:05Z\""));
+    peer_free(peer);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
@@ -242,6 +352,9 @@ int main(void)
         TEST(test_keys_are_never_overwritten),
         TEST(test_a_private_key_must_be_private),
         TEST(test_only_public_halves_are_offered),
+        TEST(test_a_jwk_says_its_kid_and_alg),
+        TEST(test_a_set_is_offered_whole),
+        TEST(test_a_set_goes_out_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,7 @@ static void refuses_what_pins_nothing(void **state)
     refuses(json_pack("[o]", entry("a", "k", "HS256", "secret")), "keys[0]: alg");
     refuses(json_pack("[o]", entry("a", "k", "ES384", ec)), "keys[0]: ");
     refuses(json_pack("[o]", entry("A b", "k", "ES256", ec)), "tenant_id");
+    refuses(json_pack("[o]", entry("a", "k k", "ES256", ec)), "keys[0]: kid: not one");
     refuses(json_pack("[o, o]", entry("a", "k", "ES256", ec), entry("a", "k", "ES256", ec)),
             "keys[1]: kid: pinned twice");
     refuses(json_pack("[s]", "key"), "keys[0]: expected an object");

@@ -2,6 +2,8 @@
 /* The pitfalls that end when a key is loaded, by their row in the list of known JWS attacks. */
 #include "forge.h"
 
+#include <time.h>
+
 #include "trust/key_parts.h"
 
 static void assert_pem_refused(enum jws_alg alg, struct span pem, const char *word)
@@ -322,6 +324,33 @@ static void row_10_hmac_secrets(void **state)
     assert_secret_refused(JWS_ALG_COUNT, span_of(secret, 64));
 }
 
+static void row_10_hmac_secrets_that_can_be_guessed(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {
+        "abababababababababababababababababababababababababababababababab",
+        "0123456012345601234560123456012345601234560123456012345601234560", /* seven bytes */
+        "correct horse batterycorrect horse battery",                       /* twice */
+        "Password123!Password123!Password123!Pass",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabcdefg",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAlkHiawz2sRs7veGKkR6UZGdh",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        assert_secret_refused(JWS_HS256, span_text(refused[i]));
+    /* Eight different bytes, and no repetition shorter than the hash. */
+    static const char *const taken[] = {
+        "0123456701234567012345670123456776543210765432107654321076543210",
+        "0123456789abcdef0123456789abcdeffedcba9876543210fedcba9876543210",
+        "abcdefghijklmnopqrstuvwxyzABCDEFabcdefghijklmnopqrstuvwxyzABCDEF",
+        "abcdefghijklmnopqrstuvwxyzABCDEa", /* it begins as it ends, as by chance */
+        "abcdefghijklmnopqabcdefghijklmno"};
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        AUTO_TRUST_KEY struct trust_key *key = NULL;
+        assert_int_equal(trust_key_from_secret(JWS_HS256, span_text(taken[i]), &key, NULL), 0);
+    }
+}
+
 static void row_29_keys_that_cost_too_much(void **state)
 {
     (void)state;
@@ -355,6 +384,75 @@ static void row_29_keys_that_cost_too_much(void **state)
     assert_jwk_refused(JWS_RS256, buf_span(&long_pem));
 }
 
+static double cpu_ms(int (*load)(enum jws_alg, struct span, struct trust_key **, struct fault *),
+                     struct span pem)
+{
+    double best = 1e12;
+    for (int i = 0; i < 3; i++) {
+        AUTO_TRUST_KEY struct trust_key *key = NULL;
+        struct timespec from, to;
+        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+        assert_int_equal(load(JWS_RS256, pem, &key, NULL), 0);
+        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+        double spent =
+            (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+        best = spent < best ? spent : best;
+    }
+    return best;
+}
+
+/* To name a kid must not cost what it costs to add it: not how fast, but less by an order. */
+static void row_29_a_stored_key_is_not_judged_again(void **state)
+{
+    (void)state;
+    BIGNUM *n = BN_new(), *f4 = bn_of(65537);
+    bool smooth = true;
+    while (smooth) { /* a random number is as good as a modulus here, without small factors */
+        assert_int_equal(BN_rand(n, 8192, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+        smooth = false;
+        for (unsigned p = 3; !smooth && p < 8192; p += 2)
+            smooth = BN_mod_word(n, p) == 0;
+    }
+    AUTO_PKEY EVP_PKEY *pkey = rsa_public(n, f4);
+    BN_free(n);
+    BN_free(f4);
+    AUTO_BUF struct buf pem = spki_pem(pkey);
+    double taken = cpu_ms(trust_key_from_pem, buf_span(&pem));
+    double reopened = cpu_ms(trust_key_reopen, buf_span(&pem));
+    if (reopened > taken / 10)
+        fail_msg("taken in %.1f ms, reopened in %.1f ms", taken, reopened);
+}
+
+/* All else is asked again, whoever has edited the record since. */
+static void a_reopened_key_is_as_sound_as_a_taken_one(void **state)
+{
+    (void)state;
+    static const struct {
+        enum jws_alg alg, other;
+    } rows[] = {{JWS_RS256, JWS_ES256},
+                {JWS_ES256, JWS_ES384},
+                {JWS_ES384, JWS_RS256},
+                {JWS_EDDSA, JWS_ES256},
+                {JWS_PS256, JWS_EDDSA}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO_SIGNER struct signer signer = signer_new(rows[i].alg);
+        AUTO_BUF struct buf text = token_plain(&signer), secret = BUF(8192);
+        AUTO_TRUST_KEY struct trust_key *key = NULL;
+        struct trust_key *none = NULL;
+        assert_int_equal(trust_key_reopen(rows[i].alg, buf_span(&signer.pem), &key, NULL), 0);
+        assert_accepted(buf_span(&text), key);
+        assert_int_equal(trust_key_reopen(rows[i].other, buf_span(&signer.pem), &none, NULL), -1);
+        assert_int_equal(trust_key_reopen(JWS_HS256, buf_span(&signer.pem), &none, NULL), -1);
+        assert_int_equal(sign_key_private_pem(signer.sign, &secret, NULL), 0);
+        assert_int_equal(trust_key_reopen(rows[i].alg, buf_span(&secret), &none, NULL), -1);
+        assert_null(none);
+    }
+    AUTO_PKEY EVP_PKEY *weak = EVP_RSA_gen(1024);
+    AUTO_BUF struct buf pem = spki_pem(weak);
+    struct trust_key *none = NULL;
+    assert_int_equal(trust_key_reopen(JWS_RS256, buf_span(&pem), &none, NULL), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,7 +465,10 @@ int main(void)
         cmocka_unit_test(row_09_roca_modulus),
         cmocka_unit_test(row_09_rsa_pss_key_type),
         cmocka_unit_test(row_10_hmac_secrets),
+        cmocka_unit_test(row_10_hmac_secrets_that_can_be_guessed),
         cmocka_unit_test(row_29_keys_that_cost_too_much),
+        cmocka_unit_test(row_29_a_stored_key_is_not_judged_again),
+        cmocka_unit_test(a_reopened_key_is_as_sound_as_a_taken_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
