@@ -123,11 +123,16 @@ static void test_edited_rows_prove_nothing(void **state)
         "UPDATE ledger_entry SET idx = 3 WHERE idx = 0; UPDATE ledger_entry SET idx = 0 WHERE idx "
         "= 2000",
     };
+    static const char back[] =
+        "DELETE FROM ledger_tile; INSERT INTO ledger_tile SELECT * FROM kept_tile;"
+        "DELETE FROM ledger_entry; INSERT INTO ledger_entry SELECT * FROM kept_entry;"
+        "DELETE FROM ledger_checkpoint;"
+        "INSERT INTO ledger_checkpoint SELECT * FROM kept_checkpoint;"
+        "DROP TABLE kept_tile, kept_entry, kept_checkpoint";
     struct uuid id;
     ledger_fixture_two_tenants(fixture, 16);
     ledger_fixture_ids(fixture, FIXTURE_TENANT, 1, &id);
     for (size_t i = 0; i < ARRAY_LEN(there); i++) {
-        char sql[1024];
         assert_ok(pg_execute(fixture->super,
                              "CREATE TABLE kept_tile AS SELECT * FROM ledger_tile;"
                              "CREATE TABLE kept_entry AS SELECT * FROM ledger_entry;"
@@ -136,14 +141,7 @@ static void test_edited_rows_prove_nothing(void **state)
         ledger_fixture_tamper(fixture, there[i]);
         assert_fault(read_proof(fixture, FIXTURE_TENANT, &id, &inclusion, &fault),
                      FAULT_CONTENT_MISMATCH, "");
-        (void)snprintf(
-            sql, sizeof sql, "%s",
-            "DELETE FROM ledger_tile; INSERT INTO ledger_tile SELECT * FROM kept_tile;"
-            "DELETE FROM ledger_entry; INSERT INTO ledger_entry SELECT * FROM kept_entry;"
-            "DELETE FROM ledger_checkpoint;"
-            "INSERT INTO ledger_checkpoint SELECT * FROM kept_checkpoint;"
-            "DROP TABLE kept_tile, kept_entry, kept_checkpoint");
-        ledger_fixture_tamper(fixture, sql);
+        ledger_fixture_tamper(fixture, back);
         assert_ok(read_proof(fixture, FIXTURE_TENANT, &id, &inclusion, &fault));
     }
 }
