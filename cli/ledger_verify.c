@@ -131,32 +131,37 @@ static int fetch_proof(struct client *client, uint64_t from, uint64_t to, struct
     if (client_call(client, &request, &answer, fault) != 0)
         return -1;
     buf_append(text, answer.body.data, answer.body.len);
-    return 0;
+    return buf_failed(text) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
+}
+
+/* From the file, else from the gateway, else (every tree begins with the empty one and with itself,
+ * a smaller one can't come after) there is nothing to prove it with: no hashes. */
+static int read_proof(struct client *client, const char *path, uint64_t from, uint64_t to,
+                      struct merkle_proof *ret_proof, struct fault *fault)
+{
+    AUTO_BUF struct buf text = BUF(PROOF_JSON_MAX);
+    if (path == NULL && (from == 0 || from >= to)) {
+        *ret_proof = (struct merkle_proof){.count = 0};
+        return 0;
+    }
+    if ((path == NULL ? fetch_proof(client, from, to, &text, fault)
+                      : client_read(path, &text, fault)) != 0)
+        return -1;
+    return parse_proof(buf_span(&text), from, to, ret_proof, fault);
 }
 
 static int verify_consistency(struct client *client, const struct args *args,
                               const struct ledger_keys *keys, struct fault *fault)
 {
-    const char *old_path, *new_path, *proof_path = args_value(args, "proof");
+    const char *old_path, *new_path;
     struct checkpoint older, newer;
-    struct merkle_proof proof = {.count = 0};
-    AUTO_BUF struct buf text = BUF(PROOF_JSON_MAX);
+    struct merkle_proof proof;
     if (args_need(args, "old", &old_path, fault) != 0 ||
         args_need(args, "new", &new_path, fault) != 0 ||
         ledger_files_checkpoint(old_path, keys, &older, fault) != 0 ||
-        ledger_files_checkpoint(new_path, keys, &newer, fault) != 0)
-        return -1;
-    /* Every tree begins with the empty one and with itself; a smaller one can't come after. */
-    bool needed = older.size > 0 && older.size < newer.size;
-    if (proof_path != NULL && client_read(proof_path, &text, fault) != 0)
-        return -1;
-    if (proof_path == NULL && needed &&
-        fetch_proof(client, older.size, newer.size, &text, fault) != 0)
-        return -1;
-    if (text.len > 0 || proof_path != NULL)
-        if (parse_proof(buf_span(&text), older.size, newer.size, &proof, fault) != 0)
-            return -1;
-    if (merkle_consistency_verify(older.size, &older.root, newer.size, &newer.root, &proof,
+        ledger_files_checkpoint(new_path, keys, &newer, fault) != 0 ||
+        read_proof(client, args_value(args, "proof"), older.size, newer.size, &proof, fault) != 0 ||
+        merkle_consistency_verify(older.size, &older.root, newer.size, &newer.root, &proof,
                                   fault) != 0)
         return -1;
     return report(client, &newer, json_pack("{s:I}", "since", (json_int_t)older.size), fault);
