@@ -248,7 +248,10 @@ static void the_edge_hands_out_each_tile_as_it_fills(void **state)
     AUTO_FREE struct tile_edge *edge = calloc(1, sizeof *edge);
     AUTO_FREE struct collected *collected = calloc(1, sizeof *collected);
     AUTO_FREE struct digest *leaves = calloc(size, sizeof *leaves);
-    assert_true(edge != NULL && collected != NULL && leaves != NULL);
+    if (edge == NULL || collected == NULL || leaves == NULL) {
+        fail_msg("out of memory");
+        return;
+    }
     for (uint64_t i = 0; i < size; i++) {
         leaves[i] = reference_entry_leaf(i);
         size_t before = collected->count;
