@@ -155,6 +155,16 @@ static const struct option events_options[] = {
 static const struct option verify_options[] = {
     {.name = "vkey", .value = "FILE", .help = "the ledger's verifier key, one a line"},
     {.name = "origin", .value = "NAME", .help = "the log's name; else the first key's"},
+    {.name = "event", .value = "FILE", .help = "the event of a receipt; else RECEIPT.json"},
+    {.name = "old", .value = "FILE", .help = "an older checkpoint"},
+    {.name = "new", .value = "FILE", .help = "a newer one, which must begin with it"},
+    {.name = "proof", .value = "FILE", .help = "the proof of that; else the gateway is asked"},
+};
+
+static const struct option prove_options[] = {
+    {.name = "execution", .value = "ID", .help = "its `finished` event, instead of EVENT"},
+    {.name = "out", .value = "FILE", .help = "else EVENT.tlog-proof; the event: FILE.json"},
+    {.name = "wait", .value = "SECONDS", .help = "for the checkpoint that covers it (10)"},
 };
 
 static const struct option apikey_create_options[] = {
@@ -207,8 +217,11 @@ static const struct command commands[] = {
 
     {"events", "", 0, 0, "events in the ledger's order", OPTIONS(events_options), events_run},
     {"ledger export", "FOLDER", 1, 1, "the log as files", NO_OPTIONS, ledger_export},
-    {"ledger verify", "FOLDER", 1, 1, "prove exported files; needs no network",
-     OPTIONS(verify_options), ledger_verify},
+    {"ledger prove", "[EVENT]", 0, 1, "an event and its receipt, as files", OPTIONS(prove_options),
+     ledger_prove},
+    {"ledger verify", "[FOLDER|RECEIPT]", 0, 1,
+     "prove an export, a receipt or two checkpoints; needs no network", OPTIONS(verify_options),
+     ledger_verify},
     {"ledger checkpoint", "", 0, 0, "the latest signed tree head", NO_OPTIONS, ledger_checkpoint},
 
     {"apikey create", "", 0, 0, "a new API key, shown once", OPTIONS(apikey_create_options),

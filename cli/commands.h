@@ -68,8 +68,10 @@ command_run input_push;
 command_run events_run;
 /* The log as files: checkpoint, events.ndjson, entries.sha256. */
 command_run ledger_export;
-/* Proves such files, without a network. */
+/* Proves such files, a receipt, or two checkpoints, without a network. */
 command_run ledger_verify;
+/* One event with its receipt, as files. */
+command_run ledger_prove;
 command_run ledger_checkpoint;
 
 command_run apikey_create;

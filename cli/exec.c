@@ -56,13 +56,6 @@ static bool is_end(const char *state)
            execution_state_is_end(parsed);
 }
 
-/* The server may come back, or want us to be slower. */
-static bool is_passing(enum fault_code code)
-{
-    return code == FAULT_UNAVAILABLE || code == FAULT_SHUTTING_DOWN || code == FAULT_RATE_LIMITED ||
-           code == FAULT_REQUEST_TIMEOUT;
-}
-
 /* Asks until the execution has ended or the deadline has passed; the last answer either way. */
 static int await(struct client *client, const char *id, int64_t deadline_ms, json_t **ret_execution,
                  struct fault *fault)
@@ -77,7 +70,7 @@ static int await(struct client *client, const char *id, int64_t deadline_ms, jso
             execution = latest;
             if (is_end(state))
                 break;
-        } else if (!is_passing(cause.code))
+        } else if (!outcome_is_passing(cause.code))
             return fault_set(fault, cause.code, "%s", cause.detail);
         int64_t left = deadline_ms - clock_monotonic_ms();
         if (left <= 0 && execution == NULL)

@@ -93,42 +93,54 @@ static int lines_next(struct lines *lines, struct span *ret_line, struct fault *
     }
 }
 
-int ledger_files_verifiers(struct span text, struct note_verifier *ret_verifiers, size_t *ret_count,
-                           struct fault *fault)
+int ledger_files_keys(struct span text, const char *origin, struct ledger_keys *ret_keys,
+                      struct fault *fault)
 {
-    size_t count = 0;
+    struct ledger_keys keys = {.count = 0};
     while (text.len > 0) {
         const uint8_t *newline = memchr(text.data, '\n', text.len);
         size_t len = newline == NULL ? text.len : (size_t)(newline - text.data);
-        if (count == LEDGER_VERIFIERS_MAX)
+        if (keys.count == LEDGER_VERIFIERS_MAX)
             return fault_set(fault, FAULT_KEY_INVALID, "more than %d verifier keys",
                              LEDGER_VERIFIERS_MAX);
-        if (note_verifier_parse((const char *)text.data, len, &ret_verifiers[count], fault) != 0)
+        if (note_verifier_parse((const char *)text.data, len, &keys.verifiers[keys.count], fault) !=
+            0)
             return -1;
-        count++;
+        keys.count++;
         len += newline == NULL ? 0 : 1;
         text = span_of(text.data + len, text.len - len);
     }
-    if (count == 0)
+    if (keys.count == 0)
         return fault_set(fault, FAULT_KEY_INVALID, "expected a verifier key: <name>+<id>+<key>");
-    *ret_count = count;
+    *ret_keys = keys;
+    ret_keys->origin = origin == NULL ? ret_keys->verifiers[0].name : origin;
     return 0;
 }
 
-static int open_checkpoint(const char *folder, const char *origin,
-                           const struct note_verifier *verifiers, size_t verifier_count,
+int ledger_files_checkpoint(const char *path, const struct ledger_keys *keys,
+                            struct checkpoint *ret_checkpoint, struct fault *fault)
+{
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    struct checkpoint checkpoint;
+    struct fault cause = {0};
+    if (file_read(path, &note, &cause) != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s", cause.detail);
+    if (checkpoint_open(buf_span(&note), keys->origin, keys->verifiers, keys->count, &checkpoint,
+                        &cause) != 0)
+        return fault_set(fault, cause.code, "%.80s: %s", path, cause.detail);
+    checkpoint.extensions = span_of(NULL, 0);
+    *ret_checkpoint = checkpoint;
+    return 0;
+}
+
+static int open_checkpoint(const char *folder, const struct ledger_keys *keys,
                            struct checkpoint *ret_checkpoint, struct fault *fault)
 {
-    AUTO_BUF struct buf path = BUF(4096), note = BUF(NOTE_MAX);
-    struct fault cause = {0};
+    AUTO_BUF struct buf path = BUF(4096);
     buf_printf(&path, "%s/" LEDGER_FILE_CHECKPOINT, folder);
-    if (file_read(buf_text(&path), &note, &cause) != 0)
-        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s", cause.detail);
-    if (checkpoint_open(buf_span(&note), origin == NULL ? verifiers[0].name : origin, verifiers,
-                        verifier_count, ret_checkpoint, &cause) != 0)
-        return fault_set(fault, cause.code, "checkpoint: %s", cause.detail);
-    ret_checkpoint->extensions = span_of(NULL, 0);
-    return 0;
+    if (buf_failed(&path))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", folder);
+    return ledger_files_checkpoint(buf_text(&path), keys, ret_checkpoint, fault);
 }
 
 /* 1 and the next recorded entry, 0 at the end. */
@@ -222,8 +234,7 @@ static void lay_blame(const char *folder, const struct checkpoint *checkpoint, s
     (void)fault_set(fault, first.code, "%s; %s", first.detail, blame);
 }
 
-int ledger_files_verify(const char *folder, const char *origin,
-                        const struct note_verifier *verifiers, size_t verifier_count,
+int ledger_files_verify(const char *folder, const struct ledger_keys *keys,
                         struct ledger_proof *ret_proof, struct fault *fault)
 {
     AUTO_AUDIT struct audit *audit = NULL;
@@ -231,7 +242,7 @@ int ledger_files_verify(const char *folder, const char *origin,
     struct comparison comparison = {0};
     struct fault cause = {0};
     if (audit_new(&audit, fault) != 0 ||
-        open_checkpoint(folder, origin, verifiers, verifier_count, &proof.checkpoint, fault) != 0)
+        open_checkpoint(folder, keys, &proof.checkpoint, fault) != 0)
         return -1;
     if (audit_lines(folder, &proof.checkpoint, true, audit, &comparison, &cause) != 0) {
         if (comparison.differs)

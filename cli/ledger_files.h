@@ -15,10 +15,23 @@
 
 #define LEDGER_VERIFIERS_MAX 16
 
-/* Verifier keys, one a line, as the ledger process prints them. FAULT_KEY_INVALID names the line.
+/* Whom to believe. */
+struct ledger_keys {
+    const char *origin; /* the log's name */
+    size_t count;
+    struct note_verifier verifiers[LEDGER_VERIFIERS_MAX];
+};
+
+/* Verifier keys, one a line, as the ledger process prints them. `origin`, borrowed, may be NULL:
+ * the first key's name (then *ret_keys is not to be copied). FAULT_KEY_INVALID names the line. */
+int ledger_files_keys(struct span text, const char *origin, struct ledger_keys *ret_keys,
+                      struct fault *fault) MUST_CHECK;
+
+/* A file that is a checkpoint of that log, signed by one of the keys; its extensions are not kept.
+ * FAULT_MALFORMED_REQUEST if it is not there or none, FAULT_CONTENT_MISMATCH if it does not verify.
  */
-int ledger_files_verifiers(struct span text, struct note_verifier *ret_verifiers, size_t *ret_count,
-                           struct fault *fault) MUST_CHECK;
+int ledger_files_checkpoint(const char *path, const struct ledger_keys *keys,
+                            struct checkpoint *ret_checkpoint, struct fault *fault) MUST_CHECK;
 
 struct ledger_proof {
     struct checkpoint checkpoint; /* its extensions are not kept */
@@ -26,10 +39,9 @@ struct ledger_proof {
     bool recorded;                /* entries.sha256 was there, and each line was compared with it */
 };
 
-/* Proves the folder against these keys. `origin` NULL: the first key's name. Faults:
+/* Proves the folder against these keys. Faults:
  * FAULT_CONTENT_MISMATCH for what does not verify, naming the first line that is not what the log
  * recorded, and whether the checkpoint vouches for the line or for the record;
  * FAULT_MALFORMED_REQUEST for files that are missing or no export. */
-int ledger_files_verify(const char *folder, const char *origin,
-                        const struct note_verifier *verifiers, size_t verifier_count,
+int ledger_files_verify(const char *folder, const struct ledger_keys *keys,
                         struct ledger_proof *ret_proof, struct fault *fault) MUST_CHECK;

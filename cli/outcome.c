@@ -42,6 +42,12 @@ enum outcome outcome_of_fault(enum fault_code code)
     }
 }
 
+bool outcome_is_passing(enum fault_code code)
+{
+    return code == FAULT_UNAVAILABLE || code == FAULT_SHUTTING_DOWN || code == FAULT_RATE_LIMITED ||
+           code == FAULT_REQUEST_TIMEOUT;
+}
+
 enum outcome outcome_of_state(const char *state)
 {
     enum execution_state parsed;

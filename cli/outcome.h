@@ -18,6 +18,9 @@ enum outcome {
 
 enum outcome outcome_of_fault(enum fault_code code);
 
+/* The server may come back, or want us to be slower: worth asking again. */
+bool outcome_is_passing(enum fault_code code);
+
 /* Of an execution in this state (ledger/state.h's names): succeeded, refused, another end. A
  * state that is no end is OUTCOME_TIMED_OUT: the wait for one ran out. */
 enum outcome outcome_of_state(const char *state);

@@ -29,7 +29,10 @@ static json_t *ledger_json(const struct execution *x)
 {
     if (!x->has_index)
         return json_null();
-    return json_pack("{s:I, s:n}", "index", (json_int_t)x->ledger_index, "receipt");
+    char receipt[80];
+    (void)snprintf(receipt, sizeof receipt, "/v1/executions/%s/receipt", uuid_format(&x->id).text);
+    return json_pack("{s:I, s:o}", "index", (json_int_t)x->ledger_index, "receipt",
+                     x->has_receipt ? json_string(receipt) : json_null());
 }
 
 json_t *execution_json(const struct execution *x)

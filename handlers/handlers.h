@@ -40,7 +40,11 @@ enum answer handle_whoami(struct request *request);
 enum answer handle_event_list(struct request *request); /* in the ledger's order */
 enum answer handle_event_get(struct request *request);  /* one event's exact bytes */
 enum answer handle_ledger_checkpoint(struct request *request);
-enum answer handle_ledger_entries(struct request *request); /* an entry bundle (C2SP tlog-tiles) */
+enum answer handle_event_receipt(struct request *request); /* the proof that one event is logged */
+enum answer handle_execution_receipt(struct request *request); /* that of its finished event */
+enum answer handle_ledger_tile(struct request *request); /* hashes of the tree (C2SP tlog-tiles) */
+enum answer handle_ledger_entries(struct request *request); /* an entry bundle */
+enum answer handle_ledger_proof(struct request *request);   /* inclusion, or consistency */
 enum answer handle_ledger_export(struct request *request);  /* lines of an export */
 
 /* the installation */

@@ -25,12 +25,13 @@ enum answer handle_ledger_checkpoint(struct request *request)
     return reply_buf(request, 200, "text/plain; charset=utf-8", &note);
 }
 
-/* The path after tile/, put together again from its segments. */
+/* The tile that the path names: its segments put together again. */
 static int read_tile(const struct request *request, struct tile *ret_tile, struct fault *fault)
 {
-    static const char *const names[] = {"a", "b", "c"};
+    static const char *const names[] = {"a", "b", "c", "d"};
+    const char *level = request_path_value(request, "level");
     AUTO_BUF struct buf path = BUF(256);
-    buf_puts(&path, "entries");
+    buf_puts(&path, level == NULL ? "entries" : level);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *segment = request_path_value(request, names[i]);
         if (segment != NULL)
@@ -41,30 +42,56 @@ static int read_tile(const struct request *request, struct tile *ret_tile, struc
     return 0;
 }
 
+/* The same, where the signed tree has so much of it. */
+static int read_signed_tile(struct request *request, struct tile *ret_tile, struct fault *fault)
+{
+    struct tile tile;
+    uint64_t size;
+    struct digest root;
+    if (request_check_query(request, NULL, NULL, fault) != 0 ||
+        read_tile(request, &tile, fault) != 0 ||
+        ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, fault) != 0)
+        return -1;
+    if (tile.width > tile_width(tile.level, tile.n, size))
+        return fault_set(fault, FAULT_NOT_FOUND,
+                         "no such tile; the signed tree has %" PRIu64 " entries", size);
+    *ret_tile = tile;
+    return 0;
+}
+
+/* What a tile has it keeps, a partial one too: its name says how much of it is meant. */
+static enum answer reply_tile(struct request *request, struct buf *bytes)
+{
+    reply_header(request, "Cache-Control", "max-age=31536000, immutable");
+    return reply_buf(request, 200, "application/octet-stream", bytes);
+}
+
+enum answer handle_ledger_tile(struct request *request)
+{
+    struct fault fault;
+    struct tile tile;
+    struct digest hashes[TILE_WIDTH];
+    AUTO_BUF struct buf bytes = BUF(sizeof hashes);
+    if (read_signed_tile(request, &tile, &fault) != 0 ||
+        ledger_tile_read(pg_of(request), &tile, hashes, &fault) != 0)
+        return reply_ledger_fault(request, &fault);
+    buf_append(&bytes, hashes, tile.width * sizeof hashes[0]);
+    return reply_tile(request, &bytes);
+}
+
 enum answer handle_ledger_entries(struct request *request)
 {
     struct fault fault;
     struct tile tile;
-    uint64_t size;
-    struct digest root, entries[TILE_WIDTH];
+    struct digest entries[TILE_WIDTH];
     AUTO_BUF struct buf bundle = BUF(TILE_WIDTH * TILE_BUNDLE_ENTRY_LEN);
-    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
-        read_tile(request, &tile, &fault) != 0 ||
-        ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, &fault) != 0)
-        return reply_ledger_fault(request, &fault);
-    uint64_t from = tile.n * TILE_WIDTH;
-    if (tile.n > MERKLE_SIZE_MAX / TILE_WIDTH - 1 || tile.width > tile_width(0, tile.n, size)) {
-        (void)fault_set(&fault, FAULT_NOT_FOUND, "no such tile; the log has %" PRIu64 " entries",
-                        size);
-        return reply_ledger_fault(request, &fault);
-    }
-    if (ledger_entries_read(pg_of(request), from, from + tile.width, entries, &fault) != 0)
+    if (read_signed_tile(request, &tile, &fault) != 0 ||
+        ledger_entries_read(pg_of(request), tile.n * TILE_WIDTH, tile.n * TILE_WIDTH + tile.width,
+                            entries, &fault) != 0)
         return reply_ledger_fault(request, &fault);
     for (unsigned i = 0; i < tile.width; i++)
         tile_bundle_append(&bundle, &entries[i]);
-    if (tile.width == TILE_WIDTH)
-        reply_header(request, "Cache-Control", "max-age=31536000, immutable");
-    return reply_buf(request, 200, "application/octet-stream", &bundle);
+    return reply_tile(request, &bundle);
 }
 
 static int export_take(void *context, const struct ledger_event *event, struct fault *fault)

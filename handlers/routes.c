@@ -23,6 +23,7 @@ const struct route routes[] = {
     {HTTP_GET, "/v1/executions/{id}/stdout", ROLE_VIEWER, NO_BODY, handle_execution_stdout},
     {HTTP_GET, "/v1/executions/{id}/stderr", ROLE_VIEWER, NO_BODY, handle_execution_stderr},
     {HTTP_POST, "/v1/executions/{id}/cancel", ROLE_SUBMITTER, NO_BODY, handle_execution_cancel},
+    {HTTP_GET, "/v1/executions/{id}/receipt", ROLE_VIEWER, NO_BODY, handle_execution_receipt},
 
     {HTTP_POST, "/v1/armory/artifacts", ROLE_PUBLISHER, ROUTE_BODY_STREAMED, STREAM_MAX,
      handle_artifact_push},
@@ -56,11 +57,22 @@ const struct route routes[] = {
 
     {HTTP_GET, "/v1/events", ROLE_VIEWER | ROLE_AUDITOR, NO_BODY, handle_event_list},
     {HTTP_GET, "/v1/events/{id}", ROLE_VIEWER | ROLE_AUDITOR, NO_BODY, handle_event_get},
+    {HTTP_GET, "/v1/events/{id}/receipt", ROLE_VIEWER | ROLE_AUDITOR, NO_BODY,
+     handle_event_receipt},
     {HTTP_GET, "/v1/ledger/checkpoint", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_checkpoint},
+    {HTTP_GET, "/v1/ledger/tile/{level}/{a}", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_tile},
+    {HTTP_GET, "/v1/ledger/tile/{level}/{a}/{b}", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_tile},
+    {HTTP_GET, "/v1/ledger/tile/{level}/{a}/{b}/{c}", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_tile},
+    {HTTP_GET, "/v1/ledger/tile/{level}/{a}/{b}/{c}/{d}", ACCESS_ANY_ROLE, NO_BODY,
+     handle_ledger_tile},
     {HTTP_GET, "/v1/ledger/tile/entries/{a}", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_entries},
     {HTTP_GET, "/v1/ledger/tile/entries/{a}/{b}", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_entries},
     {HTTP_GET, "/v1/ledger/tile/entries/{a}/{b}/{c}", ACCESS_ANY_ROLE, NO_BODY,
      handle_ledger_entries},
+    {HTTP_GET, "/v1/ledger/tile/entries/{a}/{b}/{c}/{d}", ACCESS_ANY_ROLE, NO_BODY,
+     handle_ledger_entries},
+    /* An event's proof needs a role that sees the event: the handler asks. */
+    {HTTP_GET, "/v1/ledger/proof", ACCESS_ANY_ROLE, NO_BODY, handle_ledger_proof},
     {HTTP_GET, "/v1/ledger/export", ROLE_AUDITOR, NO_BODY, handle_ledger_export},
 
     {HTTP_GET, "/v1/workers", ROLE_ADMIN, NO_BODY, handle_worker_list},

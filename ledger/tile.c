@@ -206,9 +206,9 @@ int tile_edge_append(struct tile_edge *edge, const struct digest *leaf, tile_ful
         if (width + 1 < TILE_WIDTH)
             break;
         struct tile tile = {.level = level, .n = tile_full(level, edge->size), .width = TILE_WIDTH};
-        if (full(context, &tile, edge->hashes[level], fault) != 0)
-            return -1;
         hash = tile_fold(edge->hashes[level], TILE_HEIGHT);
+        if (full(context, &tile, edge->hashes[level], &hash, fault) != 0)
+            return -1;
     }
     edge->size++;
     return 0;

@@ -71,9 +71,9 @@ struct tile_edge {
 
 unsigned tile_edge_width(const struct tile_edge *edge, unsigned level);
 
-/* Takes a tile that has just become full: TILE_WIDTH hashes, borrowed. */
+/* Takes a tile that has just become full: TILE_WIDTH hashes and the root over them, borrowed. */
 typedef int tile_full_fn(void *context, const struct tile *tile, const struct digest *hashes,
-                         struct fault *fault);
+                         const struct digest *root, struct fault *fault);
 
 /* Adds one leaf hash; calls `full` for each tile that this fills, lowest level first. If it
  * fails, so does this, and the edge is no longer of use. FAULT_TOO_LARGE at MERKLE_SIZE_MAX. */

@@ -15,7 +15,7 @@ struct route {
     enum answer (*handle)(struct request *request);
 };
 
-#define ROUTE_PATH_VALUES_MAX 4
+#define ROUTE_PATH_VALUES_MAX 5
 
 struct route_match {
     const struct route *route;

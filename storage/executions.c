@@ -6,7 +6,8 @@
     " x.started_at, x.finished_at, x.worker, x.task_id, x.operator_id, x.correlation_id,"          \
     " x.source, x.action, x.target_urn, x.tool_sha256, x.manifest_sha256, x.stdout_bytes,"         \
     " x.stderr_bytes, x.usage, x.finished_event_id,"                                               \
-    " (SELECT l.idx FROM ledger_entry l WHERE l.event_id = x.finished_event_id LIMIT 1)"
+    " (SELECT l.idx FROM ledger_entry l WHERE l.event_id = x.finished_event_id LIMIT 1),"          \
+    " (SELECT max(c.size) FROM ledger_checkpoint c)"
 
 void execution_free(struct execution *execution)
 {
@@ -43,6 +44,7 @@ static int execution_read(const PGresult *r, int row, struct execution *ret_exec
         .event_id = pg_get_uuid(r, row, 21),
         .has_index = !pg_is_null(r, row, 22),
         .ledger_index = pg_get_int(r, row, 22),
+        .has_receipt = !pg_is_null(r, row, 22) && pg_get_int(r, row, 22) < pg_get_int(r, row, 23),
     };
     struct span state = pg_get_bytes(r, row, 2);
     if (execution_state_parse((const char *)state.data, state.len, &x.state) != 0)

@@ -21,6 +21,7 @@ struct execution {
     int64_t stdout_bytes, stderr_bytes;
     const char *usage; /* compact JSON, "" where there is none */
     bool has_event, has_index;
+    bool has_receipt;     /* a checkpoint covers that event */
     struct uuid event_id; /* finished */
     int64_t ledger_index; /* of that event */
     PGresult *owner;

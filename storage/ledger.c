@@ -101,6 +101,14 @@ int ledger_entries_read(struct pg *pg, uint64_t from, uint64_t to, struct digest
     return 0;
 }
 
+static int note_append(struct buf *ret_note, struct span note, struct fault *fault)
+{
+    buf_append(ret_note, note.data, note.len);
+    return buf_failed(ret_note) ? fault_set(fault, FAULT_INTERNAL,
+                                            "a checkpoint of %zu bytes does not fit", note.len)
+                                : 0;
+}
+
 int ledger_checkpoint_latest(struct pg *pg, uint64_t *ret_size, struct digest *ret_root,
                              struct buf *ret_note, struct fault *fault)
 {
@@ -112,16 +120,27 @@ int ledger_checkpoint_latest(struct pg *pg, uint64_t *ret_size, struct digest *r
         return -1;
     if (PQntuples(row) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "the ledger has no checkpoint yet");
-    if (ret_note != NULL) {
-        struct span note = pg_get_bytes(row, 0, 2);
-        buf_append(ret_note, note.data, note.len);
-        if (buf_failed(ret_note))
-            return fault_set(fault, FAULT_INTERNAL, "a checkpoint of %zu bytes does not fit",
-                             note.len);
-    }
+    if (ret_note != NULL && note_append(ret_note, pg_get_bytes(row, 0, 2), fault) != 0)
+        return -1;
     *ret_size = (uint64_t)pg_get_int(row, 0, 0);
     *ret_root = pg_get_digest(row, 0, 1);
     return 0;
+}
+
+int ledger_checkpoint_read_at(struct pg *pg, uint64_t size, struct buf *ret_note,
+                              struct fault *fault)
+{
+    static const struct pg_statement read = {"ledger_checkpoint_read_at",
+                                             "SELECT note FROM ledger_checkpoint WHERE size = $1"};
+    struct pg_params params = {0};
+    pg_int8(&params, (int64_t)size);
+    AUTO_PGRESULT PGresult *row = NULL;
+    if (pg_query(pg, NULL, &read, &params, &row, fault) != 0)
+        return -1;
+    if (PQntuples(row) == 0)
+        return fault_set(fault, FAULT_NOT_FOUND, "no checkpoint of size %" PRIu64 " was signed",
+                         size);
+    return note_append(ret_note, pg_get_bytes(row, 0, 0), fault);
 }
 
 /* Nothing was inserted: either another leads, or there is one of that size. */

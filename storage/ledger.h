@@ -48,16 +48,17 @@ int ledger_head_check(const struct ledger_head *head, const struct merkle_range 
 int ledger_entries_read(struct pg *pg, uint64_t from, uint64_t to, struct digest *ret_entries,
                         struct fault *fault) MUST_CHECK;
 
-/* The first tile->width hashes of a tile (not of an entry bundle): the stored row, or, where the
- * tile is not full yet, from the entries or tiles below. The caller has checked the tile against
- * a size with tile_width(). A partial tile above level 0 costs up to 255 full tiles: whoever
- * serves many keeps the edge instead (ledger_edge_read()). */
+/* The first tile->width hashes of a tile (not of an entry bundle): the stored row of a full one,
+ * else from the entries or the tiles' roots below, by one short read. The caller has checked the
+ * tile against a size with tile_width(). Recorded roots are believed: what is made of them is
+ * proven against a checkpoint, here or by whoever gets it. */
 int ledger_tile_read(struct pg *pg, const struct tile *tile, struct digest *ret_hashes,
                      struct fault *fault) MUST_CHECK;
 /* ledger_tile_read() as the source of proofs; good as long as pg is. */
 struct proof_source ledger_proof_source(struct pg *pg);
 
-/* The unfinished tiles of the tree of the first `size` entries (64 KiB). */
+/* The unfinished tiles of the tree of the first `size` entries (64 KiB). Made of hashes, not of
+ * recorded roots, with which they are compared: up to 255 full tiles a level are read. */
 int ledger_edge_read(struct pg *pg, uint64_t size, struct tile_edge *ret_edge,
                      struct fault *fault) MUST_CHECK;
 
@@ -65,6 +66,9 @@ int ledger_edge_read(struct pg *pg, uint64_t size, struct tile_edge *ret_edge,
  * FAULT_NOT_FOUND before the first. */
 int ledger_checkpoint_latest(struct pg *pg, uint64_t *ret_size, struct digest *ret_root,
                              struct buf *ret_note, struct fault *fault) MUST_CHECK;
+/* The signed note of that size, appended. FAULT_NOT_FOUND if no tree of it was signed. */
+int ledger_checkpoint_read_at(struct pg *pg, uint64_t size, struct buf *ret_note,
+                              struct fault *fault) MUST_CHECK;
 /* Publishes a checkpoint as the leader of this epoch. *ret_led is false, and nothing stored, if
  * another has taken over. One of the same size and root that is there already is success, of
  * another root FAULT_CONTENT_MISMATCH. For the ledger process only. */

@@ -11,7 +11,7 @@ struct ledger_batch {
     PGresult *rows; /* seq, event_id, tenant_id, hash in order */
     size_t count;
     struct digest *entries;
-    struct pg_array tile_levels, tile_numbers, tile_hashes;
+    struct pg_array tile_levels, tile_numbers, tile_hashes, tile_roots;
 };
 
 void ledger_batch_free(struct ledger_batch *batch)
@@ -25,6 +25,7 @@ void ledger_batch_free(struct ledger_batch *batch)
     pg_array_free(&batch->tile_levels);
     pg_array_free(&batch->tile_numbers);
     pg_array_free(&batch->tile_hashes);
+    pg_array_free(&batch->tile_roots);
     free(batch);
 }
 
@@ -129,6 +130,7 @@ static int batch_new(struct pg *pg, const struct ledger_lease *lease, uint64_t f
     batch->tile_levels = pg_array_new(PG_ARRAY_INT8);
     batch->tile_numbers = pg_array_new(PG_ARRAY_INT8);
     batch->tile_hashes = pg_array_new(PG_ARRAY_BYTEA);
+    batch->tile_roots = pg_array_new(PG_ARRAY_BYTEA);
     if (batch->entries == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     for (size_t i = 0; i < batch->count; i++) {
@@ -196,13 +198,14 @@ const struct digest *ledger_batch_entries(const struct ledger_batch *batch)
 }
 
 int ledger_batch_tile(void *context, const struct tile *tile, const struct digest *hashes,
-                      struct fault *fault)
+                      const struct digest *root, struct fault *fault)
 {
     struct ledger_batch *batch = context;
     (void)fault; /* an array that does not fit is found when it is bound */
     pg_array_int(&batch->tile_levels, tile->level);
     pg_array_int(&batch->tile_numbers, (int64_t)tile->n);
     pg_array_bytes(&batch->tile_hashes, span_of(hashes, sizeof hashes[0] * TILE_WIDTH));
+    pg_array_bytes(&batch->tile_roots, span_of(root->bytes, DIGEST_LEN));
     return 0;
 }
 
@@ -240,16 +243,17 @@ static int insert_entries(struct ledger_batch *batch, struct fault *fault)
 static int insert_tiles(struct ledger_batch *batch, struct fault *fault)
 {
     static const struct pg_statement insert = {
-        "ledger_batch_tiles", "INSERT INTO ledger_tile (level, n, hashes) "
-                              "SELECT u.level::integer, u.n, u.hashes "
-                              "FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) "
-                              "AS u(level, n, hashes)"};
+        "ledger_batch_tiles", "INSERT INTO ledger_tile (level, n, hashes, root) "
+                              "SELECT u.level::integer, u.n, u.hashes, u.root "
+                              "FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[]) "
+                              "AS u(level, n, hashes, root)"};
     if (batch->tile_levels.count == 0)
         return 0;
     struct pg_params params = {0};
     pg_array_bind(&params, &batch->tile_levels);
     pg_array_bind(&params, &batch->tile_numbers);
     pg_array_bind(&params, &batch->tile_hashes);
+    pg_array_bind(&params, &batch->tile_roots);
     return pg_step(batch->pg, &insert, &params, NULL, fault);
 }
 

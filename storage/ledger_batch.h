@@ -45,7 +45,7 @@ const struct digest *ledger_batch_entries(const struct ledger_batch *batch);
 
 /* A tile that this batch fills; of the form tile_edge_append() calls, `batch` its context. */
 int ledger_batch_tile(void *batch, const struct tile *tile, const struct digest *hashes,
-                      struct fault *fault) MUST_CHECK;
+                      const struct digest *root, struct fault *fault) MUST_CHECK;
 
 /* Writes all of it and commits; `range` is the tree after it. FAULT_UNAVAILABLE may mean that it
  * was committed and the answer lost: the caller reads the head again before anything else. */

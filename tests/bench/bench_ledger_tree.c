@@ -51,8 +51,9 @@ struct log {
 };
 
 static int log_keep(void *context, const struct tile *tile, const struct digest *hashes,
-                    struct fault *fault)
+                    const struct digest *root, struct fault *fault)
 {
+    (void)root;
     (void)fault;
     struct log *log = context;
     memcpy(log->levels[tile->level] + tile->n * TILE_WIDTH, hashes, TILE_WIDTH * sizeof *hashes);

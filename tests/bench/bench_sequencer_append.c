@@ -7,71 +7,24 @@
  *   bench_sequencer_append [events] [batch]
  */
 #include "base/clock.h"
-#include "base/file.h"
-#include "ledger/note.h"
-#include "sequencer/sequencer.h"
-#include "tests/support/pg_cluster.h"
+#include "tests/support/bench_log.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define ORIGIN "bench.test/log"
 #define EVENTS 100000
-#define FILL 5000 /* events an insert of the backlog */
+#define BODY_BYTES 1500
 
 struct bench {
-    struct pg_cluster *cluster;
-    struct pg *super;
-    char folder[64], key_file[128], state_file[128];
+    struct bench_log log;
     int events, batch;
 };
-
-static int setup(struct bench *bench, struct fault *fault)
-{
-    uint8_t seed[NOTE_SEED_LEN];
-    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
-    AUTO_BUF struct buf text = BUF(1024);
-    (void)snprintf(bench->folder, sizeof bench->folder, "/tmp/sallyport-bench.XXXXXX");
-    if (mkdtemp(bench->folder) == NULL)
-        return fault_errno(fault, "mkdtemp");
-    (void)snprintf(bench->key_file, sizeof bench->key_file, "%s/key", bench->folder);
-    (void)snprintf(bench->state_file, sizeof bench->state_file, "%s/state", bench->folder);
-    random_bytes(seed, sizeof seed);
-    if (note_signer_new(ORIGIN, seed, &signer, fault) != 0)
-        return -1;
-    note_signer_format(signer, &text);
-    if (file_replace(bench->key_file, text.data, text.len, 0600, fault) != 0 ||
-        pg_cluster_open(true, &bench->cluster, fault) != 0 ||
-        pg_cluster_connect(bench->cluster, NULL, &bench->super, fault) != 0)
-        return -1;
-    return 0;
-}
-
-static int fill(struct bench *bench, struct fault *fault)
-{
-    static const struct pg_statement insert = {
-        "bench_fill",
-        "INSERT INTO event (event_id, tenant_id, type, subject, hash, body) "
-        "SELECT gen_random_uuid(), 'acme', 'io.sallyport.execution.accepted.v1', 'task', "
-        "sha256(b), b FROM generate_series(1, $1::integer) n, LATERAL (SELECT convert_to("
-        "rpad('{\"n\":' || n || random(), 1500, 'sallyport'), 'UTF8') AS b) x"};
-    AUTO_PG struct pg *api = NULL;
-    if (pg_cluster_connect(bench->cluster, "sallyport_api", &api, fault) != 0)
-        return -1;
-    for (int done = 0; done < bench->events; done += FILL) {
-        struct pg_params params = {0};
-        pg_int4(&params, bench->events - done < FILL ? bench->events - done : FILL);
-        if (pg_query_as(api, "acme", &insert, &params, NULL, fault) != 0)
-            return -1;
-    }
-    return pg_execute(bench->super, "CHECKPOINT", fault);
-}
 
 static int64_t number(struct bench *bench, const struct pg_statement *statement)
 {
     struct fault fault;
     AUTO_PGRESULT PGresult *row = NULL;
-    if (pg_query(bench->super, NULL, statement, NULL, &row, &fault) != 0)
+    if (pg_query(bench->log.super, NULL, statement, NULL, &row, &fault) != 0)
         return -1;
     return pg_get_int(row, 0, 0);
 }
@@ -92,31 +45,10 @@ static void report(const char *what, int events, int64_t milliseconds, int64_t w
 
 static int run_sequencer(struct bench *bench, double *ret_rate, struct fault *fault)
 {
-    AUTO_SEQUENCER struct sequencer *sequencer = NULL;
-    const struct sequencer_config config = {
-        .conninfo = pg_cluster_conninfo(bench->cluster, "sallyport_ledger"),
-        .node = "bench",
-        .origin = ORIGIN,
-        .key_file = bench->key_file,
-        .state_file = bench->state_file,
-        .lease_ms = SEQUENCER_LEASE_MS,
-        .batch_max = bench->batch,
-        .sign_every_ms = SEQUENCER_SIGN_EVERY_MS,
-        .gather_ms = SEQUENCER_GATHER_MS,
-    };
-    struct sequencer_status status = {0};
-    if (sequencer_open(&config, &sequencer, fault) != 0)
-        return -1;
+    struct sequencer_status status;
     int64_t wal = wal_position(bench), began = clock_monotonic_ms();
-    while (status.signed_size < (uint64_t)bench->events) {
-        int wait_ms;
-        if (sequencer_turn(sequencer, &wait_ms, fault) != 0 ||
-            sequencer_wait(sequencer, -1, wait_ms, fault) != 0)
-            return -1;
-        sequencer_status(sequencer, &status);
-        if (status.role == SEQUENCER_STOPPED)
-            return fault_set(fault, FAULT_INTERNAL, "%s", status.problem);
-    }
+    if (bench_log_order(&bench->log, bench->batch, bench->events, &status, fault) != 0)
+        return -1;
     int64_t took = clock_monotonic_ms() - began;
     report("pending to checkpoint", bench->events, took, wal_position(bench) - wal);
     (void)printf("%-28s %7" PRIu64 " batches, %" PRIu64 " checkpoints\n", "", status.batches,
@@ -163,7 +95,7 @@ static int insert_bare(struct bench *bench, const PGresult *rows, int from, int 
     pg_array_bind(&params, &arrays.ids);
     pg_array_bind(&params, &arrays.tenants);
     pg_array_bind(&params, &arrays.hashes);
-    return pg_query(bench->super, NULL, &insert, &params, NULL, fault);
+    return pg_query(bench->log.super, NULL, &insert, &params, NULL, fault);
 }
 
 static int run_bare(struct bench *bench, double *ret_rate, struct fault *fault)
@@ -171,9 +103,9 @@ static int run_bare(struct bench *bench, double *ret_rate, struct fault *fault)
     static const struct pg_statement read = {
         "bench_rows", "SELECT event_id, tenant_id, hash FROM ledger_entry ORDER BY idx"};
     AUTO_PGRESULT PGresult *rows = NULL;
-    if (pg_execute(bench->super, "CREATE TABLE bare (LIKE ledger_entry INCLUDING ALL); CHECKPOINT",
-                   fault) != 0 ||
-        pg_query(bench->super, NULL, &read, NULL, &rows, fault) != 0)
+    if (pg_execute(bench->log.super,
+                   "CREATE TABLE bare (LIKE ledger_entry INCLUDING ALL); CHECKPOINT", fault) != 0 ||
+        pg_query(bench->log.super, NULL, &read, NULL, &rows, fault) != 0)
         return -1;
     int64_t wal = wal_position(bench), began = clock_monotonic_ms();
     for (int from = 0; from < bench->events; from += bench->batch) {
@@ -185,15 +117,6 @@ static int run_bare(struct bench *bench, double *ret_rate, struct fault *fault)
     report("bare multi-row INSERT", bench->events, took, wal_position(bench) - wal);
     *ret_rate = (double)bench->events / (double)took;
     return 0;
-}
-
-static void teardown(struct bench *bench)
-{
-    struct fault fault;
-    pg_free(bench->super);
-    pg_cluster_free(bench->cluster);
-    if (bench->folder[0] != '\0' && dir_remove(bench->folder, &fault) != 0)
-        (void)fprintf(stderr, "%s\n", fault.detail);
 }
 
 int main(int argc, char **argv)
@@ -209,13 +132,14 @@ int main(int argc, char **argv)
         return 2;
     }
     int status = 0;
-    if (setup(&bench, &fault) != 0 || fill(&bench, &fault) != 0 ||
+    if (bench_log_open(&bench.log, &fault) != 0 ||
+        bench_log_fill(&bench.log, bench.events, BODY_BYTES, &fault) != 0 ||
         run_sequencer(&bench, &rate, &fault) != 0 || run_bare(&bench, &limit, &fault) != 0)
         status = -1;
     if (status == 0)
         (void)printf("%-28s %6.1f %% of the limit\n", "", 100 * rate / limit);
     else
         (void)fprintf(stderr, "bench_sequencer_append: %s\n", fault.detail);
-    teardown(&bench);
+    bench_log_close(&bench.log);
     return status == 0 ? 0 : 1;
 }

@@ -103,6 +103,21 @@ static void test_an_edited_tile(void **state)
     touched(*state,
             "UPDATE ledger_tile SET hashes = set_byte(hashes, 99, 255 - get_byte(hashes, 99)) "
             "WHERE level = 0 AND n = 1",
+            "tile 1 of level 0 of the ledger is not whole: a root that its hashes do not make");
+}
+
+static void test_an_edited_root_of_a_tile(void **state)
+{
+    touched(*state, "UPDATE ledger_tile SET root = sha256('forged') WHERE level = 0 AND n = 1",
+            "tile 1 of level 0 of the ledger is not whole: a root that its hashes do not make");
+}
+
+/* Which has no root recorded: it is the head that the hashes do not make. */
+static void test_an_edited_tile_of_an_older_build(void **state)
+{
+    touched(*state,
+            "UPDATE ledger_tile SET hashes = set_byte(hashes, 99, 255 - get_byte(hashes, 99)), "
+            "root = NULL WHERE level = 0 AND n = 1",
             "the batch of size 600 has root");
 }
 
@@ -270,6 +285,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(test_an_edited_entry_at_the_edge),
         LEDGER_TEST(test_an_edited_tile),
+        LEDGER_TEST(test_an_edited_root_of_a_tile),
+        LEDGER_TEST(test_an_edited_tile_of_an_older_build),
         LEDGER_TEST(test_a_deleted_tile),
         LEDGER_TEST(test_a_truncated_log),
         LEDGER_TEST(test_an_edited_head),

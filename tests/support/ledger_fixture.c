@@ -316,7 +316,7 @@ static void verify_batches(struct pg *pg, const struct digest *leaves, uint64_t 
 static void verify_tiles(struct pg *pg, const struct digest *leaves, uint64_t count)
 {
     static const struct pg_statement read = {
-        "fixture_tiles", "SELECT level, n, hashes FROM ledger_tile ORDER BY level, n"};
+        "fixture_tiles", "SELECT level, n, hashes, root FROM ledger_tile ORDER BY level, n"};
     AUTO_PGRESULT PGresult *rows = rows_of(pg, &read);
     int row = 0;
     for (unsigned level = 0; level < TILE_LEVELS; level++) {
@@ -327,6 +327,10 @@ static void verify_tiles(struct pg *pg, const struct digest *leaves, uint64_t co
             assert_int_equal(pg_get_int(rows, row, 1), n);
             struct span hashes = pg_get_bytes(rows, row, 2);
             assert_int_equal(hashes.len, TILE_WIDTH * DIGEST_LEN);
+            struct digest root = pg_get_digest(rows, row, 3);
+            struct digest expected =
+                naive_root(leaves + n * TILE_WIDTH * under, TILE_WIDTH * under);
+            assert_digest(&root, &expected);
             for (uint64_t i = 0; i < TILE_WIDTH; i++) {
                 struct digest hash = naive_root(leaves + (n * TILE_WIDTH + i) * under, under);
                 assert_memory_equal(hashes.data + i * DIGEST_LEN, hash.bytes, DIGEST_LEN);

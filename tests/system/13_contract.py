@@ -40,6 +40,9 @@ def test_every_operation_succeeds_and_answers_as_it_says(world):
              (auditor, "GET", "/v1/ledger/export"), (world.stranger, "GET", "/livez"), (world.stranger, "GET", "/version"),
              (world.stranger, "GET", "/openapi.yaml")]
     calls += [(viewer, "GET", f"/v1/executions/{execution['id']}{part}") for part in ("", "/manifest", "/stdout", "/stderr")]
+    calls += [(viewer, "GET", path) for path in (f"/v1/executions/{execution['id']}/receipt", f"/v1/events/{execution['event_id']}/receipt",
+                                                 f"/v1/ledger/tile/0/000.p/{size}", f"/v1/ledger/proof?event_id={execution['event_id']}",
+                                                 "/v1/ledger/proof?from=1")]
     for caller, method, path in calls:
         caller.request(method, path).expect(200)
     documents(world, digest)
@@ -53,8 +56,8 @@ def test_every_operation_succeeds_and_answers_as_it_says(world):
     admin.post(f"/v1/armory/artifacts/{digest}/revocation", {"reason": "the contract was seen"}).expect(200)
     operations(world)
     unseen = {operation.id for operation in world.contract.operations} - world.contract.succeeded
-    # A full bundle (256 entries) and bundles past 256,000 entries are the ledger's own tests' matter.
-    assert unseen <= {"getEntryBundle1", "getEntryBundle3"}, unseen
+    # What is full (256 entries) and what lies past 256,000 entries is the ledger's own tests' matter.
+    assert unseen <= {f"get{kind}{segments}" for kind in ("Tile", "EntryBundle") for segments in (1, 3, 4)}, unseen
 
 
 def documents(world, digest):
@@ -173,11 +176,16 @@ def test_what_is_not_there_is_told_as_the_contract_tells(world):
     viewer, auditor, admin = (world.caller(name) for name in ("viewer", "auditor", "admin"))
     nowhere = "01985f2e-5c10-7b11-9d6e-2f3a44d0c001"
     for caller, path in ((viewer, f"/v1/executions/{nowhere}"), (viewer, f"/v1/events/{nowhere}"), (viewer, "/v1/armory/artifacts/" + 64 * "0"),
-                         (viewer, "/v1/ledger/tile/entries/999"), (viewer, "/v1/ledger/tile/entries/000.p/255")):
+                         (viewer, "/v1/ledger/tile/entries/999"), (viewer, "/v1/ledger/tile/entries/000.p/255"),
+                         (viewer, "/v1/ledger/tile/0/999"), (viewer, "/v1/ledger/tile/63/000"), (viewer, f"/v1/executions/{nowhere}/receipt"),
+                         (viewer, f"/v1/events/{nowhere}/receipt"), (viewer, f"/v1/ledger/proof?event_id={nowhere}"),
+                         (viewer, "/v1/ledger/proof?from=1000000")):
         caller.get(path).refused(404, "not_found")
     admin.delete("/v1/api-keys/0123456789abcdef").refused(404, "not_found")
     for path, query in (("/v1/events", {"type": "x"}), ("/v1/events", {"executionid": "x"}), ("/v1/events", {"after": "x"}),
-                        ("/v1/ledger/export", {"from": "-1"}), ("/v1/ledger/export", {"limit": 5001})):
+                        ("/v1/ledger/export", {"from": "-1"}), ("/v1/ledger/export", {"limit": 5001}), ("/v1/ledger/proof", {}),
+                        ("/v1/ledger/proof", {"event_id": "x"}), ("/v1/ledger/proof", {"event_id": nowhere, "from": 1}),
+                        ("/v1/ledger/proof", {"to": 1}), ("/v1/ledger/proof", {"from": 2, "to": 1}), ("/v1/ledger/proof", {"from": "x"})):
         auditor.get(path, **query).refused(400, "malformed_request")
     big = 2 ** 63 - 1
     assert auditor.get("/v1/events", after=big).expect(200).json == []

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
 # The end of ./dev up: what a SOC does once. Keys, a tool packed, pushed and approved by two
-# people, a signed job through the sandbox, its event, its place in the ledger, the ledger
-# proven; then a forged and an unapproved job, both refused. Every answer is kept in .dev/first.
+# people, a signed job through the sandbox, its event, its place in the ledger, its receipt and the
+# whole ledger proven; then a forged and an unapproved job, both refused. Every answer is kept in .dev/first.
 
 FIRST=$STATE/first
 TENANT=dev
@@ -107,7 +107,7 @@ first_job_run() {
 
 first_job_proof() {
     wait_until 20 first_job_placed ||
-        fail_log "$STATE/log/ledger.log" "the ledger gave the first job's event no place within 20 s"
+        fail_log "$STATE/log/ledger.log" "the ledger gave the first job's event no receipt within 20 s"
     client admin events --execution "$execution" -o ndjson >"$FIRST/events.ndjson" ||
         fail "the events of $execution could not be read"
     step "first job: its CloudEvent"
@@ -116,7 +116,12 @@ first_job_proof() {
         fail "the event does not hold what yara should have found" "see $FIRST/events.ndjson"
     step "first job: its place in the ledger"
     jq -c '{id, state, event_id, ledger}' "$FIRST/execution.new"
-    step "first job: the ledger, exported and proven with the public key in .dev/ledger.vkey"
+    step "first job: its receipt, verified offline with the public key in .dev/ledger.vkey"
+    client submitter ledger prove --execution "$execution" --out "$FIRST/job.tlog-proof" ||
+        fail "the receipt of $execution could not be had"
+    client submitter ledger verify "$FIRST/job.tlog-proof" --vkey "$STATE/ledger.vkey" ||
+        fail "the receipt does not verify" "this should never be: keep .dev as it is and look into it"
+    step "first job: the whole ledger, exported and proven with the same key"
     rm -rf "$FIRST/ledger"
     client admin ledger export "$FIRST/ledger" || fail "the ledger could not be exported"
     client admin ledger verify "$FIRST/ledger" --vkey "$STATE/ledger.vkey" ||
@@ -125,7 +130,7 @@ first_job_proof() {
 
 first_job_placed() {
     client admin exec get "$execution" -o json >"$FIRST/execution.new" 2>/dev/null &&
-        [ "$(jq '.ledger.index' "$FIRST/execution.new")" != null ]
+        [ "$(jq '.ledger.receipt' "$FIRST/execution.new")" != null ]
 }
 
 first_job_refusals() {

@@ -31,6 +31,54 @@ def root(leaves):
     return hash_of(b"\1" + root(leaves[:split]) + root(leaves[split:]))
 
 
+def node(left, right):
+    return hash_of(b"\1" + left + right)
+
+
+def follow(start, index, size, path):
+    """RFC 9162 section 2.1.3.2: the root that an inclusion path leads to."""
+    assert 0 <= index < size, f"no leaf {index} in a tree of {size}"
+    here, fn, sn = start, index, size - 1
+    for sibling in path:
+        assert sn > 0, "a hash too many"
+        if fn & 1 or fn == sn:
+            here = node(sibling, here)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            here = node(here, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    assert sn == 0, "a hash too few"
+    return here
+
+
+def consistent(old_size, old_root, new_size, new_root, path):
+    """RFC 9162 section 2.1.4.2, for 0 < old_size < new_size: does the newer tree begin with the older?"""
+    path = list(path) if old_size & (old_size - 1) else [old_root, *path]
+    fn, sn = old_size - 1, new_size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    older = newer = path[0]
+    for sibling in path[1:]:
+        assert sn > 0, "a hash too many"
+        if fn & 1 or fn == sn:
+            older, newer = node(sibling, older), node(sibling, newer)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            newer = node(newer, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    return sn == 0 and older == old_root and newer == new_root
+
+
+def receipt(text):
+    """(index, path, checkpoint) of a C2SP tlog-proof."""
+    head, _, checkpoint = text.partition("\n\n")
+    first, index, *path = head.split("\n")
+    assert first == "c2sp.org/tlog-proof@v1" and index.startswith("index "), head
+    return int(index[6:]), [base64.b64decode(line, validate=True) for line in path], checkpoint
+
+
 def entry_of_line(line):
     """The 32 bytes an export's line stands for: an event's hash, or the hash it says."""
     if line.startswith(b"sha256:"):

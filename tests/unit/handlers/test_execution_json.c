@@ -111,6 +111,24 @@ static void an_ended_one(void **state)
     assert_true(json_is_null(json_object_get(ledger, "receipt")));
 }
 
+/* And its place before a checkpoint covers it: only then there is a receipt to be had. */
+static void a_place_waits_for_its_receipt(void **state)
+{
+    (void)state;
+    struct execution x = sample();
+    x.has_event = x.has_index = true;
+    x.event_id = x.id;
+    x.ledger_index = 77;
+    AUTO_JSON json_t *placed = execution_json(&x);
+    const json_t *ledger = json_object_get(placed, "ledger");
+    assert_int_equal(json_integer_value(json_object_get(ledger, "index")), 77);
+    assert_true(json_is_null(json_object_get(ledger, "receipt")));
+    x.has_receipt = true;
+    AUTO_JSON json_t *proven = execution_json(&x);
+    assert_text(json_object_get(proven, "ledger"), "receipt",
+                "/v1/executions/017f22e2-79b0-7cc3-98c4-dc0c0c07398f/receipt");
+}
+
 /* Its event is there before its place is. */
 static void an_event_waits_for_its_place(void **state)
 {
@@ -144,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_queued_one),
         cmocka_unit_test(an_ended_one),
         cmocka_unit_test(an_event_waits_for_its_place),
+        cmocka_unit_test(a_place_waits_for_its_receipt),
         cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include "ledger/receipt.h"
 
+#include "base/encode.h"
 #include "tests/unit/ledger/reference.h"
 
 #include <setjmp.h>
@@ -422,6 +423,57 @@ static void forged_with_a_checkpoint_of_another_size(void **state)
     refused(buf_span(&text), FAULT_CONTENT_MISMATCH);
 }
 
+/* One more signature line: an id and 64 bytes that no key of ours made. */
+static void add_signature(struct buf *text, const char *name, uint32_t id, size_t signature_len)
+{
+    uint8_t bytes[4 + 512] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
+                              (uint8_t)id};
+    memset(bytes + 4, 0x5a, signature_len);
+    buf_printf(text, "\xe2\x80\x94 %s ", name);
+    base64_encode(text, bytes, 4 + signature_len);
+    buf_puts(text, "\n");
+}
+
+/* Witnesses and keys to come are not ours to know (C2SP signed-note): they change nothing. A false
+ * signature in our key's name and id spoils all. */
+static void signatures_beside_ours(void **state)
+{
+    (void)state;
+    uint32_t id = note_signer_verifier(signer)->id;
+    struct digest entry = reference_entry(LOG_INDEX);
+    AUTO_BUF struct buf text = BUF(RECEIPT_MAX);
+    receipt_make(LOG_INDEX, LOG_SIZE, &text);
+    size_t plain = text.len;
+    add_signature(&text, "witness.example/w1", 0x01020304, 72); /* timestamped */
+    add_signature(&text, ORIGIN, id ^ 1, 64);                   /* our name, another key */
+    add_signature(&text, "another.example", id, 64);            /* our id, another name */
+    add_signature(&text, "witness.example/w1", 0x01020305, 500);
+    assert_int_equal(verify(buf_span(&text), LOG_INDEX, NULL), 0);
+    size_t good = text.len;
+    add_signature(&text, ORIGIN, id, 64);
+    refused(buf_span(&text), FAULT_CONTENT_MISMATCH);
+    text.len = good;
+    add_signature(&text, ORIGIN, id, 63);
+    refused(buf_span(&text), FAULT_CONTENT_MISMATCH);
+    text.len = plain;
+    for (unsigned i = 0; i < NOTE_SIGNATURES_MAX - 1; i++)
+        add_signature(&text, "witness.example/many", i, 64);
+    assert_int_equal(verify(buf_span(&text), LOG_INDEX, NULL), 0);
+    /* All but ours: a note that nobody we know has signed. */
+    AUTO_BUF struct buf theirs = BUF(RECEIPT_MAX);
+    const char *first = strstr(buf_text(&text), "\n\n" ORIGIN);
+    assert_non_null(first);
+    const char *ours = strstr(first + 2, "\n\n");
+    assert_non_null(ours);
+    const char *next = strchr(ours + 2, '\n');
+    buf_append(&theirs, text.data, (size_t)(ours + 2 - buf_text(&text)));
+    buf_puts(&theirs, next + 1);
+    refused(buf_span(&theirs), FAULT_CONTENT_MISMATCH);
+    assert_int_equal(receipt_verify(buf_span(&theirs), ORIGIN, note_signer_verifier(signer), 0,
+                                    &entry, NULL, NULL, NULL),
+                     -1);
+}
+
 static void only_well_formed_receipts_are_written(void **state)
 {
     (void)state;
@@ -458,6 +510,7 @@ int main(void)
         cmocka_unit_test(forged_with_another_key),
         cmocka_unit_test(forged_for_another_log),
         cmocka_unit_test(forged_with_a_checkpoint_of_another_size),
+        cmocka_unit_test(signatures_beside_ours),
         cmocka_unit_test(only_well_formed_receipts_are_written),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -229,13 +229,15 @@ struct collected {
 };
 
 static int collect(void *context, const struct tile *tile, const struct digest *hashes,
-                   struct fault *fault)
+                   const struct digest *root, struct fault *fault)
 {
     (void)fault;
     struct collected *collected = context;
     assert_true(collected->count < ARRAY_LEN(collected->tiles));
     collected->tiles[collected->count] = *tile;
-    collected->roots[collected->count++] = tile_fold(hashes, TILE_HEIGHT);
+    struct digest folded = tile_fold(hashes, TILE_HEIGHT);
+    assert_digest(*root, folded);
+    collected->roots[collected->count++] = folded;
     return 0;
 }
 
@@ -246,7 +248,10 @@ static void the_edge_hands_out_each_tile_as_it_fills(void **state)
     AUTO_FREE struct tile_edge *edge = calloc(1, sizeof *edge);
     AUTO_FREE struct collected *collected = calloc(1, sizeof *collected);
     AUTO_FREE struct digest *leaves = calloc(size, sizeof *leaves);
-    assert_true(edge != NULL && collected != NULL && leaves != NULL);
+    if (edge == NULL || collected == NULL || leaves == NULL) {
+        fail_msg("out of memory");
+        return;
+    }
     for (uint64_t i = 0; i < size; i++) {
         leaves[i] = reference_entry_leaf(i);
         size_t before = collected->count;
@@ -277,11 +282,12 @@ static void the_edge_hands_out_each_tile_as_it_fills(void **state)
 }
 
 static int refuse(void *context, const struct tile *tile, const struct digest *hashes,
-                  struct fault *fault)
+                  const struct digest *root, struct fault *fault)
 {
     (void)context;
     (void)tile;
     (void)hashes;
+    (void)root;
     return fault_set(fault, FAULT_UNAVAILABLE, "no");
 }
 
