@@ -128,7 +128,6 @@ static int run_child(const struct unpack_config *config, const char *program,
         .caps = {REASON_MAX, REASON_MAX},
         .wall_ms = config->wall_ms,
         .cancel_fd = cancel_fd,
-        .alarm_fd = -1,
         .side_fd = -1,
     };
     AUTO_PROCESS_RESULT struct process_result process = {0};

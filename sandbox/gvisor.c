@@ -206,7 +206,7 @@ static void fill_result(struct process_result *process, const struct cgroup_usag
 
 /* Everything between a made bundle and its removal. */
 static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *job,
-                         const struct bundle *bundle, struct cgroup **watched,
+                         const struct bundle *bundle, struct gvisor_watched *watched,
                          struct sandbox_result *ret_result, struct fault *fault)
 {
     struct cgroup_limits limits = {
@@ -218,18 +218,20 @@ static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *
     if (cgroup_new(gvisor->cgroups, job->id, &limits, &cgroup, fault) != 0)
         return -1;
     if (watched != NULL)
-        *watched = cgroup;
+        watched->cgroup = cgroup;
     AUTO_PROCESS_RESULT struct process_result process = {0};
-    int result = gvisor_execute(gvisor, job, bundle, cgroup, &process, fault);
+    struct gvisor_seen seen = {0};
+    int result = gvisor_execute(gvisor, job, bundle, cgroup, &process, &seen, fault);
     struct cgroup_usage used = cgroup_usage(cgroup);
     struct fault left = {0};
     int removed = cgroup_remove(cgroup, &left);
     if (watched != NULL)
-        *watched = NULL;
+        *watched = (struct gvisor_watched){.told = seen.told};
     if (result != 0)
         return -1;
     *ret_result = (struct sandbox_result){0};
     fill_result(&process, &used, ret_result);
+    ret_result->limits_hit |= seen.hits;
     gvisor_judge(bundle, &process, used.oom_kills > 0, ret_result);
     if (removed != 0 && ret_result->detail[0] == '\0')
         (void)snprintf(ret_result->detail, sizeof ret_result->detail, "left behind: %.200s",
@@ -237,8 +239,9 @@ static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *
     return 0;
 }
 
-int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job, struct cgroup **watched,
-               struct sandbox_result *ret_result, struct fault *fault)
+int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
+               struct gvisor_watched *watched, struct sandbox_result *ret_result,
+               struct fault *fault)
 {
     if (gvisor_binary_check(gvisor, fault) != 0)
         return -1;

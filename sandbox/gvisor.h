@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gVisor, for its own files: gvisor.c opens, sweeps and runs; gvisor_start.c is how runsc is
- * started; gvisor_log.c tells from its log how a run ended; gvisor_probe.c looks at what holds.
+ * started; gvisor_trace.c hears of limits that were met; gvisor_log.c tells from its log how a run
+ * ended; gvisor_probe.c looks at what holds.
  */
 #pragma once
 
@@ -35,10 +36,17 @@ struct gvisor {
  * place: then this one goes on being used.) */
 int gvisor_binary_check(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
 
+/* What the sentry told of limits the tool met (sandbox/gvisor_trace.h). */
+struct gvisor_seen {
+    bool told;     /* the sentry was connected, so it would have told */
+    unsigned hits; /* enum sandbox_hit bits */
+};
+
 /* Starts runsc on the bundle, in the cgroup, and waits for its end. */
 int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
                    const struct bundle *bundle, struct cgroup *cgroup,
-                   struct process_result *ret_result, struct fault *fault) MUST_CHECK;
+                   struct process_result *ret_result, struct gvisor_seen *ret_seen,
+                   struct fault *fault) MUST_CHECK;
 
 /* The files below bundle_runtime(). */
 #define GVISOR_STATE "state"
@@ -73,9 +81,16 @@ void gvisor_judge(const struct bundle *bundle, const struct process_result *proc
 
 /* ---- running and looking ---- */
 
-/* One run, begun to end. `watched` (or NULL) sees the cgroup while the run lasts. */
-int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job, struct cgroup **watched,
-               struct sandbox_result *ret_result, struct fault *fault) MUST_CHECK;
+/* What somebody who looks at a run is shown. */
+struct gvisor_watched {
+    struct cgroup *cgroup; /* while it lasts, else NULL */
+    bool told;             /* after it: struct gvisor_seen */
+};
+
+/* One run, begun to end. `watched` may be NULL. */
+int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
+               struct gvisor_watched *watched, struct sandbox_result *ret_result,
+               struct fault *fault) MUST_CHECK;
 
 int gvisor_probe(struct gvisor *gvisor, json_t **ret_checks, json_t **ret_runtime,
                  struct fault *fault) MUST_CHECK;

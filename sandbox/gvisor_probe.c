@@ -49,7 +49,7 @@ static const uint8_t probe_code[] = {
 /* What the host shows of the sandbox while it stands. */
 struct observed {
     const struct gvisor *gvisor;
-    struct cgroup *cgroup;
+    struct gvisor_watched watched;
     int cancel; /* eventfd: seen enough */
     bool looked;
     bool sentry;
@@ -161,7 +161,7 @@ static void look(void *context, enum sandbox_stream stream, uint64_t offset, con
     if (*(const uint8_t *)data != ROOT_PROBE_BASE + EROFS)
         complain(observed, "the root", "is not read-only", "");
     pid_t members[MEMBERS_MAX];
-    size_t count = cgroup_members(observed->cgroup, members, MEMBERS_MAX);
+    size_t count = cgroup_members(observed->watched.cgroup, members, MEMBERS_MAX);
     if (count > MEMBERS_MAX)
         complain(observed, "the sandbox", "has too many processes to look at", "");
     for (size_t i = 0; i < count && i < MEMBERS_MAX; i++) {
@@ -254,7 +254,7 @@ static int run_probe(struct observed *observed, const char *root, struct sandbox
         .sink = look,
         .sink_context = observed,
     };
-    return gvisor_run(observed->gvisor, &job, &observed->cgroup, result, fault);
+    return gvisor_run(observed->gvisor, &job, &observed->watched, result, fault);
 }
 
 static int observe(const struct gvisor *gvisor, struct fault *fault)
@@ -278,6 +278,9 @@ static int observe(const struct gvisor *gvisor, struct fault *fault)
     if (observed.problem[0] != '\0')
         return fault_set(fault, FAULT_UNAVAILABLE, "the sandbox does not hold: %s",
                          observed.problem);
+    if (!observed.watched.told)
+        return fault_set(fault, FAULT_UNAVAILABLE,
+                         "the sandbox does not tell which limits a tool meets");
     if (!observed.sentry)
         return fault_set(fault, FAULT_UNAVAILABLE, "the sandbox has no sentry to look at");
     return 0;
@@ -300,7 +303,6 @@ static int read_version(const struct gvisor *gvisor, char *ret_version, size_t s
         .caps = {4096, 4096},
         .wall_ms = PROBE_WALL_MS,
         .cancel_fd = -1,
-        .alarm_fd = -1,
         .side_fd = -1,
     };
     AUTO_PROCESS_RESULT struct process_result result = {0};
