@@ -139,6 +139,7 @@ static int make_command(const struct gvisor *gvisor, const struct sandbox_job *j
         "--ignore-cgroups", /* they are ours: it is born in them */
         "--net-raw=false",
         "--host-uds=none",
+        "--oci-seccomp", /* config.json's, inside */
         "--overlay2=none",
         "--file-access=exclusive", /* the tree and the inputs change for nobody */
         "--file-access-mounts=exclusive",
