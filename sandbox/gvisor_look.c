@@ -69,7 +69,7 @@ struct observed {
     int cancel; /* eventfd: seen enough */
     bool looked;
     bool sentry;
-    char problems[PROMISES][120]; /* of each the first thing that does not hold, or "" */
+    char problems[PROMISES][288]; /* of each the first thing that does not hold, or "" */
 };
 
 static const char *const namespaces[] = {GVISOR_NAMESPACES};
@@ -135,7 +135,8 @@ static void complain(struct observed *observed, enum promise promise, const char
 {
     char *problem = observed->problems[promise];
     if (problem[0] == '\0')
-        (void)snprintf(problem, sizeof observed->problems[promise], "%s %s%s", role, what, which);
+        (void)snprintf(problem, sizeof observed->problems[promise], "%.40s %.160s%.80s", role, what,
+                       which);
 }
 
 /* `role`: the first word of its command line; the tool's own stubs have none. */
