@@ -121,15 +121,6 @@ static bool network_is_empty(pid_t pid)
     return true;
 }
 
-static bool apparmor_holds(const struct gvisor *gvisor, pid_t pid)
-{
-    AUTO_BUF struct buf label = BUF(1024);
-    AUTO_BUF struct buf expected = BUF(1024);
-    buf_printf(&expected, "%s (enforce)\n", gvisor->apparmor_profile);
-    return read_proc(pid, "attr/apparmor/current", &label) == 0 && !buf_failed(&expected) &&
-           span_equal(buf_span(&label), buf_span(&expected));
-}
-
 static void complain(struct observed *observed, enum promise promise, const char *role,
                      const char *what, const char *which)
 {
@@ -137,6 +128,18 @@ static void complain(struct observed *observed, enum promise promise, const char
     if (problem[0] == '\0')
         (void)snprintf(problem, sizeof observed->problems[promise], "%.40s %.160s%.80s", role, what,
                        which);
+}
+
+static void look_at_label(struct observed *observed, pid_t pid, const char *role)
+{
+    AUTO_BUF struct buf label = BUF(4096);
+    AUTO_BUF struct buf expected = BUF(1024);
+    buf_printf(&expected, "%s (enforce)\n", observed->gvisor->apparmor_profile);
+    if (read_proc(pid, "attr/apparmor/current", &label) != 0)
+        complain(observed, APPARMOR, role, "does not show its AppArmor label", "");
+    else if (buf_failed(&expected) || !span_equal(buf_span(&label), buf_span(&expected)))
+        complain(observed, APPARMOR, role, "is not held by the AppArmor profile, but by ",
+                 buf_text(&label));
 }
 
 /* `role`: the first word of its command line; the tool's own stubs have none. */
@@ -148,8 +151,8 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
         return;
     }
     const char *text = buf_text(&status);
-    if (observed->gvisor->apparmor && !apparmor_holds(observed->gvisor, pid))
-        complain(observed, APPARMOR, role, "is not held by the AppArmor profile", "");
+    if (observed->gvisor->apparmor)
+        look_at_label(observed, pid, role);
     if (strcmp(role, "runsc") == 0)
         return; /* outside: it starts and waits */
     if (status_number(text, "\nSeccomp:") != 2)
