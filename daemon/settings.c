@@ -2,6 +2,7 @@
 #include "daemon/settings.h"
 
 #include "base/file.h"
+#include "sandbox/sandbox.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -90,6 +91,10 @@ static const struct setting settings_table[] = {
      "most CPU of an execution; 100 is one CPU"},
     {"tmp-max-mib", NUMBER, AT(tmp_max_mib), "1024", 1, 1048576, COMMAND_WORKER,
      "largest /tmp of an execution"},
+    {"disk-min-mib", NUMBER, AT(disk_min_mib), "512", 0, 16777216, COMMAND_WORKER,
+     "disk that must be free in the state folder for a run to start"},
+    {"check", SWITCH, AT(check), "off", 0, 0, COMMAND_WORKER,
+     "look at what a run needs of this host, print a table, and end: 0 if nothing is missing"},
     {"pinned-keys", TEXT, AT(pinned_keys), "", 0, 0, COMMAND_WORKER,
      "file of the asymmetric keys this worker trusts, whatever the database says; empty: the "
      "database's"},
@@ -100,6 +105,8 @@ static const struct setting settings_table[] = {
      "gVisor platform: ptrace, or what the installed runsc offers"},
     {"runsc-sha256", TEXT, AT(runsc_sha256), "", 0, 0, COMMAND_WORKER,
      "sha256:<hex> the runtime's file must have; empty: recorded only"},
+    {"runsc-versions", TEXT, AT(runsc_versions), SANDBOX_RUNSC_VERSIONS, 0, 0, COMMAND_WORKER,
+     "versions of the runtime that may be used, separated by commas"},
     {"unpack", TEXT, AT(unpack), "", 0, 0, COMMAND_WORKER,
      "the sallyport-unpack program; empty: beside sallyportd"},
     {"apparmor", TEXT, AT(apparmor), "required", 0, 0, COMMAND_WORKER,

@@ -39,9 +39,10 @@ struct settings {
     /* worker */
     int64_t slots, lease_ms, drain_seconds, cache_max_mib;
     int64_t timeout_max, memory_max_mib, pids_max, cpu_max_percent, tmp_max_mib;
-    const char *runsc, *runsc_platform, *runsc_sha256, *unpack, *apparmor, *cgroup_parent,
-        *pinned_keys;
-    bool accept_hmac;
+    const char *runsc, *runsc_platform, *runsc_sha256, *runsc_versions, *unpack, *apparmor,
+        *cgroup_parent, *pinned_keys;
+    int64_t disk_min_mib;
+    bool check, accept_hmac;
     /* ledger */
     const char *ledger_key, *ledger_vkey, *ledger_origin;
     bool ledger_init;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/check.h"
 #include "daemon/common.h"
 #include "daemon/roles.h"
 
@@ -12,20 +13,50 @@ static int ready(void *context, struct fault *fault)
     return worker_ready(context, fault);
 }
 
-/* First of all: the sandbox locks the state folder, whose leftovers it and the others sweep. */
-static int open_sandbox(const struct settings *settings, struct sandbox **ret_sandbox,
-                        struct fault *fault)
+static int sandbox_config_of(const struct settings *settings, struct sandbox_config *ret_config,
+                             struct fault *fault)
 {
     struct sandbox_config config = sandbox_config_defaults();
     config.state_dir = settings->state_dir;
     config.runsc_path = settings->runsc;
     config.runsc_platform = settings->runsc_platform;
     config.runsc_sha256 = settings->runsc_sha256[0] == '\0' ? NULL : settings->runsc_sha256;
+    config.runsc_versions = settings->runsc_versions;
+    config.disk_min_bytes = settings->disk_min_mib << 20;
     config.cgroup_parent = settings->cgroup_parent;
     if (sandbox_apparmor_parse(settings->apparmor, &config.apparmor) != 0)
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "apparmor: expected required, if_available or off");
+    *ret_config = config;
+    return 0;
+}
+
+static struct unpack_config unpack_config_of(const struct settings *settings)
+{
+    struct unpack_config config = unpack_config_defaults();
+    if (settings->unpack[0] != '\0')
+        config.program = settings->unpack;
+    return config;
+}
+
+/* First of all: the sandbox locks the state folder, whose leftovers it and the others sweep. */
+static int open_sandbox(const struct settings *settings, struct sandbox **ret_sandbox,
+                        struct fault *fault)
+{
+    struct sandbox_config config;
+    if (sandbox_config_of(settings, &config, fault) != 0)
+        return -1;
     return sandbox_open(&sandbox_gvisor, &config, ret_sandbox, fault);
+}
+
+static int check(const struct settings *settings)
+{
+    struct fault fault;
+    struct sandbox_config sandbox;
+    struct unpack_config unpack = unpack_config_of(settings);
+    if (sandbox_config_of(settings, &sandbox, &fault) != 0)
+        return failed("settings", &fault);
+    return check_worker(&sandbox, &unpack);
 }
 
 static int open_cache(const struct settings *settings, const char *folder, struct cache **ret_cache,
@@ -34,9 +65,7 @@ static int open_cache(const struct settings *settings, const char *folder, struc
     struct cache_config config = {.folder = folder,
                                   .max_bytes = settings->cache_max_mib << 20,
                                   .max_artifact_bytes = settings->artifact_max_mib << 20,
-                                  .unpack = unpack_config_defaults()};
-    if (settings->unpack[0] != '\0')
-        config.unpack.program = settings->unpack;
+                                  .unpack = unpack_config_of(settings)};
     return cache_open(&config, ret_cache, fault);
 }
 
@@ -141,6 +170,8 @@ int run_worker(const struct settings *settings, int stop_fd)
     AUTO_PINS struct pins *pins = NULL;
     AUTO_FREE char *cache_dir = NULL;
     AUTO_FREE char *inputs_dir = NULL;
+    if (settings->check)
+        return check(settings);
     if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0 ||
         asprintf(&inputs_dir, "%s/inputs", settings->state_dir) < 0)
         return 1;

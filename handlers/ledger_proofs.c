@@ -55,11 +55,11 @@ enum answer handle_execution_receipt(struct request *request)
         path_uuid(request, &id, &fault) != 0 ||
         executions_events(pg_of(request), caller_of(request)->tenant_id, &id, &events, &fault) != 0)
         return reply_fault(request, &fault);
-    if (!events.ended) {
-        (void)fault_set(&fault, FAULT_NOT_FOUND, "the execution has not ended: no receipt yet");
-        return reply_fault(request, &fault);
-    }
-    return reply_receipt(request, &events.ids[events.count - 1]);
+    for (size_t i = 0; i < events.count; i++)
+        if (events.items[i].type == EVENT_EXECUTION_FINISHED)
+            return reply_receipt(request, &events.items[i].id);
+    (void)fault_set(&fault, FAULT_NOT_FOUND, "the execution has not ended: no receipt yet");
+    return reply_fault(request, &fault);
 }
 
 static json_t *base64_json(const struct digest *digest)

@@ -228,7 +228,7 @@ bool job_run(struct slot *slot, const struct claim *claim)
         job_end_cancelled(&job);
         return true;
     }
-    if (start(&job, &fault) != 0)
+    if (sandbox_ready(slot->worker->config.sandbox, &fault) != 0 || start(&job, &fault) != 0)
         return end_unstarted(&job, &fault);
     slot->worker->started++;
     slot->worker->running++;

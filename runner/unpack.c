@@ -143,7 +143,6 @@ static int run_child(const struct unpack_config *config, const char *program,
         .caps = {[SANDBOX_STDOUT] = said->max, [SANDBOX_STDERR] = REASON_MAX},
         .wall_ms = config->wall_ms,
         .cancel_fd = cancel_fd,
-        .alarm_fd = -1,
         .side_fd = -1,
     };
     AUTO_PROCESS_RESULT struct process_result process = {0};

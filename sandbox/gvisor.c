@@ -33,6 +33,7 @@ static void gvisor_close(void *state)
     free(gvisor->runsc_path);
     free(gvisor->runsc_platform);
     free(gvisor->apparmor_profile);
+    free(gvisor->runsc_versions);
     free(gvisor);
 }
 
@@ -47,6 +48,7 @@ static int copy_settings(struct gvisor *gvisor, const struct sandbox_config *con
     gvisor->runsc_path = strdup(config->runsc_path);
     gvisor->runsc_platform = strdup(config->runsc_platform);
     gvisor->apparmor_profile = strdup(config->apparmor_profile);
+    gvisor->runsc_versions = strdup(config->runsc_versions);
     gvisor->run_dir = path_join(config->state_dir, "run");
     gvisor->probe_dir = path_join(config->state_dir, "probe");
     gvisor->uid = config->uid;
@@ -54,16 +56,21 @@ static int copy_settings(struct gvisor *gvisor, const struct sandbox_config *con
     gvisor->runtime_memory_bytes = config->runtime_memory_bytes;
     gvisor->runtime_pids = config->runtime_pids;
     gvisor->apparmor_mode = config->apparmor;
+    gvisor->disk_min_bytes = config->disk_min_bytes;
     return gvisor->state_dir == NULL || gvisor->runsc_path == NULL ||
                    gvisor->runsc_platform == NULL || gvisor->apparmor_profile == NULL ||
-                   gvisor->run_dir == NULL || gvisor->probe_dir == NULL
+                   gvisor->runsc_versions == NULL || gvisor->run_dir == NULL ||
+                   gvisor->probe_dir == NULL
                ? -1
                : 0;
 }
 
 /* Sweeping would kill another worker's runs: a state folder has one. */
-static int lock_state(struct gvisor *gvisor, struct fault *fault)
+static int lock_state(struct gvisor *gvisor, const struct sandbox_config *config, char *ret_detail,
+                      size_t size, struct fault *fault)
 {
+    (void)config;
+    (void)snprintf(ret_detail, size, "%s", gvisor->state_dir);
     if (dir_make(gvisor->state_dir, 0700, fault) != 0 ||
         dir_make(gvisor->run_dir, 0700, fault) != 0)
         return -1;
@@ -82,7 +89,7 @@ static int lock_state(struct gvisor *gvisor, struct fault *fault)
 /* The parent group is the state folder's own, so that two workers of a host never sweep each
  * other's. */
 static int open_cgroups(struct gvisor *gvisor, const struct sandbox_config *config,
-                        struct fault *fault)
+                        char *ret_detail, size_t size, struct fault *fault)
 {
     AUTO_FREE char *real = realpath(gvisor->state_dir, NULL);
     AUTO_FREE char *parent = NULL;
@@ -93,10 +100,14 @@ static int open_cgroups(struct gvisor *gvisor, const struct sandbox_config *conf
         parent = NULL;
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     }
-    return cgroup_host_open(config->cgroup_root, parent, &gvisor->cgroups, fault);
+    if (cgroup_host_open(config->cgroup_root, parent, &gvisor->cgroups, fault) != 0)
+        return -1;
+    (void)snprintf(ret_detail, size, "version %d, memory, pids and cpu",
+                   cgroup_host_version(gvisor->cgroups));
+    return 0;
 }
 
-static int hash_binary(struct gvisor *gvisor, const char *pinned, struct fault *fault)
+static int hash_binary(struct gvisor *gvisor, struct fault *fault)
 {
     gvisor->runsc = open(gvisor->runsc_path, O_RDONLY | O_CLOEXEC);
     struct stat stat;
@@ -119,7 +130,18 @@ static int hash_binary(struct gvisor *gvisor, const char *pinned, struct fault *
         at += n;
     }
     gvisor->runsc_sha256 = digest_stream_value(hash);
+    return 0;
+}
+
+static int find_runtime(struct gvisor *gvisor, const struct sandbox_config *config,
+                        char *ret_detail, size_t size, struct fault *fault)
+{
+    const char *pinned = config->runsc_sha256;
     struct digest expected;
+    if (hash_binary(gvisor, fault) != 0)
+        return -1;
+    (void)snprintf(ret_detail, size, "%s, %s%s", gvisor->runsc_path,
+                   digest_format(&gvisor->runsc_sha256).text, pinned == NULL ? "" : " as pinned");
     if (pinned == NULL)
         return 0;
     if (digest_parse(pinned, strlen(pinned), &expected) != 0)
@@ -127,25 +149,6 @@ static int hash_binary(struct gvisor *gvisor, const char *pinned, struct fault *
     if (!digest_equal(&expected, &gvisor->runsc_sha256))
         return fault_set(fault, FAULT_UNAVAILABLE, "%s is %s, which is not the pinned digest",
                          gvisor->runsc_path, digest_format(&gvisor->runsc_sha256).text);
-    return 0;
-}
-
-static int gvisor_open(const struct sandbox_config *config, void **ret_state, struct fault *fault)
-{
-    if (config->state_dir == NULL || config->state_dir[0] != '/')
-        return fault_set(fault, FAULT_UNAVAILABLE, "the state folder has to be an absolute path");
-    if (geteuid() != 0)
-        return fault_set(fault, FAULT_UNAVAILABLE, "gVisor sandboxes need a worker run as root");
-    AUTO(gvisor_cleanup) struct gvisor *gvisor = calloc(1, sizeof *gvisor);
-    if (gvisor == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    gvisor->lock = gvisor->runsc = -1;
-    if (copy_settings(gvisor, config) != 0)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (lock_state(gvisor, fault) != 0 || open_cgroups(gvisor, config, fault) != 0 ||
-        hash_binary(gvisor, config->runsc_sha256, fault) != 0)
-        return -1;
-    *ret_state = TAKE(gvisor);
     return 0;
 }
 
@@ -179,6 +182,14 @@ static int gvisor_sweep(void *state, struct fault *fault)
     return 0;
 }
 
+static int sweep_step(struct gvisor *gvisor, const struct sandbox_config *config, char *ret_detail,
+                      size_t size, struct fault *fault)
+{
+    (void)config;
+    (void)snprintf(ret_detail, size, "none, or removed");
+    return gvisor_sweep(gvisor, fault);
+}
+
 /* ---- running ---- */
 
 static void fill_result(struct process_result *process, const struct cgroup_usage *used,
@@ -206,7 +217,7 @@ static void fill_result(struct process_result *process, const struct cgroup_usag
 
 /* Everything between a made bundle and its removal. */
 static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *job,
-                         const struct bundle *bundle, struct cgroup **watched,
+                         const struct bundle *bundle, struct gvisor_watched *watched,
                          struct sandbox_result *ret_result, struct fault *fault)
 {
     struct cgroup_limits limits = {
@@ -218,18 +229,20 @@ static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *
     if (cgroup_new(gvisor->cgroups, job->id, &limits, &cgroup, fault) != 0)
         return -1;
     if (watched != NULL)
-        *watched = cgroup;
+        watched->cgroup = cgroup;
     AUTO_PROCESS_RESULT struct process_result process = {0};
-    int result = gvisor_execute(gvisor, job, bundle, cgroup, &process, fault);
+    struct gvisor_seen seen = {0};
+    int result = gvisor_execute(gvisor, job, bundle, cgroup, &process, &seen, fault);
     struct cgroup_usage used = cgroup_usage(cgroup);
     struct fault left = {0};
     int removed = cgroup_remove(cgroup, &left);
     if (watched != NULL)
-        *watched = NULL;
+        *watched = (struct gvisor_watched){.told = seen.told};
     if (result != 0)
         return -1;
     *ret_result = (struct sandbox_result){0};
     fill_result(&process, &used, ret_result);
+    ret_result->limits_hit |= seen.hits;
     gvisor_judge(bundle, &process, used.oom_kills > 0, ret_result);
     if (removed != 0 && ret_result->detail[0] == '\0')
         (void)snprintf(ret_result->detail, sizeof ret_result->detail, "left behind: %.200s",
@@ -237,8 +250,9 @@ static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *
     return 0;
 }
 
-int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job, struct cgroup **watched,
-               struct sandbox_result *ret_result, struct fault *fault)
+int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
+               struct gvisor_watched *watched, struct sandbox_result *ret_result,
+               struct fault *fault)
 {
     if (gvisor_binary_check(gvisor, fault) != 0)
         return -1;
@@ -259,9 +273,109 @@ static int run(void *state, const struct sandbox_job *job, struct sandbox_result
     return gvisor_run(state, job, NULL, ret_result, fault);
 }
 
+/* ---- opening and checking ---- */
+
+static const struct gvisor_step steps[] = {
+    {"state folder", 0, GVISOR_FOLDER, lock_state},
+    {"cgroups", GVISOR_FOLDER, GVISOR_CGROUPS, open_cgroups},
+    {"runtime", 0, GVISOR_RUNTIME, find_runtime},
+    {"leftovers", GVISOR_FOLDER | GVISOR_CGROUPS, GVISOR_CLEAN, sweep_step},
+    {"AppArmor", 0, GVISOR_CONFINED, gvisor_apparmor_step},
+    {"runtime version", GVISOR_RUNTIME, GVISOR_VERSION, gvisor_version_step},
+    {"free disk", GVISOR_FOLDER, 0, gvisor_disk_step},
+};
+
+/* How many of them are open's; sweep is the next, the rest are the probe's. */
+#define OPENING 3
+
+static int gvisor_new(const struct sandbox_config *config, struct gvisor **ret_gvisor,
+                      struct fault *fault)
+{
+    if (config->state_dir == NULL || config->state_dir[0] != '/')
+        return fault_set(fault, FAULT_UNAVAILABLE, "the state folder has to be an absolute path");
+    if (geteuid() != 0)
+        return fault_set(fault, FAULT_UNAVAILABLE, "gVisor sandboxes need a worker run as root");
+    AUTO(gvisor_cleanup) struct gvisor *gvisor = calloc(1, sizeof *gvisor);
+    if (gvisor == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    gvisor->lock = gvisor->runsc = -1;
+    if (copy_settings(gvisor, config) != 0)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    *ret_gvisor = TAKE(gvisor);
+    return 0;
+}
+
+static int gvisor_open(const struct sandbox_config *config, void **ret_state, struct fault *fault)
+{
+    AUTO(gvisor_cleanup) struct gvisor *gvisor = NULL;
+    char detail[sizeof(struct sandbox_check)];
+    if (gvisor_new(config, &gvisor, fault) != 0)
+        return -1;
+    for (size_t i = 0; i < OPENING; i++) {
+        if (steps[i].take(gvisor, config, detail, sizeof detail, fault) != 0)
+            return -1;
+    }
+    *ret_state = TAKE(gvisor);
+    return 0;
+}
+
 static int probe(void *state, json_t **ret_checks, json_t **ret_runtime, struct fault *fault)
 {
-    return gvisor_probe(state, ret_checks, ret_runtime, fault);
+    struct gvisor *gvisor = state;
+    char detail[sizeof(struct sandbox_check)];
+    for (size_t i = OPENING + 1; i < ARRAY_LEN(steps); i++) {
+        if (steps[i].take(gvisor, NULL, detail, sizeof detail, fault) != 0)
+            return -1;
+    }
+    if (gvisor_look(gvisor, NULL, fault) != 0)
+        return -1;
+    return gvisor_describe(gvisor, ret_checks, ret_runtime, fault);
+}
+
+/* One step's line; returns what it gives. */
+static unsigned check_step(struct gvisor *gvisor, const struct gvisor_step *step,
+                           const struct sandbox_config *config, unsigned given,
+                           struct sandbox_report *report)
+{
+    struct fault fault = {0};
+    char detail[200] = "";
+    if ((step->needs & ~given) != 0) {
+        sandbox_report_add(report, step->name, SANDBOX_MISSING, "not looked at: see above");
+        return 0;
+    }
+    int taken = step->take(gvisor, config, detail, sizeof detail, &fault);
+    bool absent = step->gives == GVISOR_CONFINED && !gvisor->apparmor;
+    sandbox_report_add(report, step->name,
+                       taken != 0 ? SANDBOX_MISSING
+                       : absent   ? SANDBOX_NOT_REQUIRED
+                                  : SANDBOX_HELD,
+                       taken != 0 ? fault.detail : detail);
+    return taken != 0 ? 0 : step->gives;
+}
+
+static void check(const struct sandbox_config *config, struct sandbox_report *report)
+{
+    AUTO(gvisor_cleanup) struct gvisor *gvisor = NULL;
+    struct fault fault = {0};
+    unsigned given = 0, needed = 0;
+    if (gvisor_new(config, &gvisor, &fault) != 0) {
+        sandbox_report_add(report, "worker", SANDBOX_MISSING, fault.detail);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        given |= check_step(gvisor, &steps[i], config, given, report);
+        needed |= steps[i].gives;
+    }
+    /* Looked at as far as it can be started, also where its version is not allowed. */
+    if ((needed & ~given & ~(unsigned)GVISOR_VERSION & ~(unsigned)GVISOR_CONFINED) != 0)
+        sandbox_report_add(report, "a sandbox", SANDBOX_MISSING, "not started: see above");
+    else if (gvisor_look(gvisor, report, &fault) != 0 && sandbox_report_holds(report))
+        sandbox_report_add(report, "a sandbox", SANDBOX_MISSING, fault.detail);
+}
+
+static int ready(void *state, struct fault *fault)
+{
+    return gvisor_ready(state, fault);
 }
 
 const struct sandbox_backend sandbox_gvisor = {
@@ -270,5 +384,7 @@ const struct sandbox_backend sandbox_gvisor = {
     .sweep = gvisor_sweep,
     .probe = probe,
     .run = run,
+    .ready = ready,
+    .check = check,
     .close = gvisor_close,
 };

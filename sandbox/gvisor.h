@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gVisor, for its own files: gvisor.c opens, sweeps and runs; gvisor_start.c is how runsc is
- * started; gvisor_log.c tells from its log how a run ended; gvisor_probe.c looks at what holds.
+ * started; gvisor_trace.c hears of limits that were met; gvisor_log.c tells from its log how a run
+ * ended; gvisor_probe.c finds out what this host has; gvisor_look.c looks at what holds.
  */
 #pragma once
 
@@ -12,9 +13,12 @@
 
 #include <time.h>
 
+/* That each process of the sandbox has of its own. */
+#define GVISOR_NAMESPACES "pid", "net", "mnt", "ipc", "uts", "user"
+
 struct gvisor {
     char *state_dir, *run_dir, *probe_dir;
-    char *runsc_path, *runsc_platform, *apparmor_profile;
+    char *runsc_path, *runsc_platform, *apparmor_profile, *runsc_versions;
     uid_t uid;
     gid_t gid;
     int64_t runtime_memory_bytes, runtime_pids;
@@ -26,8 +30,43 @@ struct gvisor {
     off_t runsc_size; /* when it was hashed */
     struct timespec runsc_mtime;
     enum sandbox_apparmor apparmor_mode;
-    bool apparmor; /* the profile is set on the runtime */
+    bool apparmor;                /* the profile is set on the runtime */
+    const char *apparmor_missing; /* why it is not, or NULL */
+    char runsc_version[100];
+    int64_t disk_min_bytes;
 };
+
+/* ---- opening and checking ---- */
+
+/* What a run needs, each made or looked at by one function, in an order in which none needs a later
+ * one. Opening takes them until one fails; checking takes them all. The detail is of what was
+ * found, as words for people. */
+struct gvisor_step {
+    const char *name;
+    unsigned needs; /* bits of enum gvisor_need */
+    unsigned gives; /* of these, where it succeeds */
+    int (*take)(struct gvisor *gvisor, const struct sandbox_config *config, char *ret_detail,
+                size_t size, struct fault *fault);
+};
+
+enum gvisor_need {
+    GVISOR_FOLDER = 1u << 0,
+    GVISOR_CGROUPS = 1u << 1,
+    GVISOR_RUNTIME = 1u << 2,
+    GVISOR_CONFINED = 1u << 3, /* AppArmor, as far as it is required */
+    GVISOR_CLEAN = 1u << 4,
+    GVISOR_VERSION = 1u << 5,
+};
+
+int gvisor_version_step(struct gvisor *gvisor, const struct sandbox_config *config,
+                        char *ret_detail, size_t size, struct fault *fault) MUST_CHECK;
+int gvisor_apparmor_step(struct gvisor *gvisor, const struct sandbox_config *config,
+                         char *ret_detail, size_t size, struct fault *fault) MUST_CHECK;
+int gvisor_disk_step(struct gvisor *gvisor, const struct sandbox_config *config, char *ret_detail,
+                     size_t size, struct fault *fault) MUST_CHECK;
+
+/* Enough of the disk is free, and the runtime is what it was. */
+int gvisor_ready(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
 
 /* ---- starting ---- */
 
@@ -35,10 +74,17 @@ struct gvisor {
  * place: then this one goes on being used.) */
 int gvisor_binary_check(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
 
+/* What the sentry told of limits the tool met (sandbox/gvisor_trace.h). */
+struct gvisor_seen {
+    bool told;     /* the sentry was connected, so it would have told */
+    unsigned hits; /* enum sandbox_hit bits */
+};
+
 /* Starts runsc on the bundle, in the cgroup, and waits for its end. */
 int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
                    const struct bundle *bundle, struct cgroup *cgroup,
-                   struct process_result *ret_result, struct fault *fault) MUST_CHECK;
+                   struct process_result *ret_result, struct gvisor_seen *ret_seen,
+                   struct fault *fault) MUST_CHECK;
 
 /* The files below bundle_runtime(). */
 #define GVISOR_STATE "state"
@@ -73,9 +119,22 @@ void gvisor_judge(const struct bundle *bundle, const struct process_result *proc
 
 /* ---- running and looking ---- */
 
-/* One run, begun to end. `watched` (or NULL) sees the cgroup while the run lasts. */
-int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job, struct cgroup **watched,
-               struct sandbox_result *ret_result, struct fault *fault) MUST_CHECK;
+/* What somebody who looks at a run is shown. */
+struct gvisor_watched {
+    struct cgroup *cgroup; /* while it lasts, else NULL */
+    bool told;             /* after it: struct gvisor_seen */
+};
 
-int gvisor_probe(struct gvisor *gvisor, json_t **ret_checks, json_t **ret_runtime,
-                 struct fault *fault) MUST_CHECK;
+/* One run, begun to end. `watched` may be NULL. */
+int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
+               struct gvisor_watched *watched, struct sandbox_result *ret_result,
+               struct fault *fault) MUST_CHECK;
+
+/* Starts a sandbox with a few instructions of ours inside and examines it from the host, what holds
+ * being looked at and not claimed. Adds a line a promise to `report` (NULL: none). */
+int gvisor_look(struct gvisor *gvisor, struct sandbox_report *report,
+                struct fault *fault) MUST_CHECK;
+
+/* `isolation_checks` and `runtime` of the events, after all steps. */
+int gvisor_describe(const struct gvisor *gvisor, json_t **ret_checks, json_t **ret_runtime,
+                    struct fault *fault) MUST_CHECK;

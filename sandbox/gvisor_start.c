@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How runsc is started: its flags, its mounts, its confinement. */
 #include "sandbox/gvisor.h"
+#include "sandbox/gvisor_trace.h"
 #include "sandbox/path.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 struct start {
     const char *root;     /* the artifact's folder */
     const char *mount;    /* where the bundle wants it */
+    const char *folder;   /* the bundle's */
     const char *apparmor; /* "exec <profile>", or NULL */
 };
 
@@ -58,6 +60,10 @@ static const char *prepare(const void *context)
     if (mount(NULL, start->mount, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV,
               NULL) != 0)
         return "making the artifact's root read-only";
+    /* Where the trace file's relative paths begin: the bundle's own may be too long for a socket.
+     */
+    if (chdir(start->folder) != 0)
+        return "going to the bundle";
     if (set_limits() != 0)
         return "setting its limits";
     /* When the host itself runs out of memory a sandbox goes first, not the worker. */
@@ -85,6 +91,12 @@ int gvisor_binary_check(const struct gvisor *gvisor, struct fault *fault)
 static bool out_of_memory(void *context)
 {
     return cgroup_out_of_memory(context);
+}
+
+static bool take_trace(void *context)
+{
+    gvisor_trace_take(context);
+    return false;
 }
 
 /* ---- runsc's command line ---- */
@@ -127,11 +139,13 @@ static int make_command(const struct gvisor *gvisor, const struct sandbox_job *j
         "--ignore-cgroups", /* they are ours: it is born in them */
         "--net-raw=false",
         "--host-uds=none",
+        "--oci-seccomp", /* config.json's, inside */
         "--overlay2=none",
         "--file-access=exclusive", /* the tree and the inputs change for nobody */
         "--file-access-mounts=exclusive",
         "--debug-log-format=json",  /* without --debug: some hundred lines, */
         "--debug-command=run,boot", /* of these two, for gvisor_judge() */
+        GVISOR_TRACE_FLAG,
     };
     const char *runtime = bundle_runtime(bundle);
     add(command, "runsc");
@@ -165,7 +179,8 @@ static int open_sentry_log(const struct bundle *bundle, struct fault *fault)
 
 int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
                    const struct bundle *bundle, struct cgroup *cgroup,
-                   struct process_result *ret_result, struct fault *fault)
+                   struct process_result *ret_result, struct gvisor_seen *ret_seen,
+                   struct fault *fault)
 {
     AUTO(command_free) struct command command = {0};
     AUTO_FREE char *apparmor = NULL;
@@ -176,7 +191,8 @@ int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     }
     AUTO_CLOSE int sentry_log = open_sentry_log(bundle, fault);
-    if (sentry_log < 0)
+    AUTO_GVISOR_TRACE struct gvisor_trace *trace = NULL;
+    if (sentry_log < 0 || gvisor_trace_open(bundle, &trace, fault) != 0)
         return -1;
     static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     char program[40];
@@ -184,8 +200,14 @@ int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
     struct start start = {
         .root = job->rootfs,
         .mount = bundle_rootfs(bundle),
+        .folder = bundle_folder(bundle),
         .apparmor = gvisor->apparmor ? apparmor : NULL,
     };
+    struct process_watch watches[] = {
+        {.ready = out_of_memory, .context = cgroup},
+        {.fd = gvisor_trace_fd(trace), .events = POLLIN, .ready = take_trace, .context = trace},
+    };
+    watches[0].fd = cgroup_oom_fd(cgroup, &watches[0].events);
     struct process_spec spec = {
         .program = program,
         .argv = command.argv,
@@ -204,10 +226,13 @@ int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
         .side_keep = SENTRY_LOG_KEEP,
         .wall_ms = job->limits.wall_ms,
         .cancel_fd = job->cancel_fd,
-        .alarm = out_of_memory,
-        .alarm_context = cgroup,
+        .watches = watches,
+        .watch_count = ARRAY_LEN(watches),
     };
     spec.cgroups = cgroup_join_fds(cgroup, &spec.cgroup_count);
-    spec.alarm_fd = cgroup_oom_fd(cgroup, &spec.alarm_events);
-    return process_run(&spec, ret_result, fault);
+    if (process_run(&spec, ret_result, fault) != 0)
+        return -1;
+    *ret_seen = (struct gvisor_seen){.told = gvisor_trace_connected(trace),
+                                     .hits = gvisor_trace_hits(trace)};
+    return 0;
 }

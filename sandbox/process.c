@@ -20,9 +20,9 @@ enum watched {
     WATCH_STDERR,
     WATCH_SIDE,
     WATCH_CANCEL,
-    WATCH_ALARM
+    WATCH_OTHERS /* the caller's, in their order */
 };
-#define WATCH_COUNT (WATCH_ALARM + 1)
+#define WATCH_COUNT (WATCH_OTHERS + PROCESS_WATCHES_MAX)
 
 /* One run while it lasts. */
 struct process {
@@ -105,6 +105,16 @@ static void drain_side(struct process *process)
         tail_feed(&process->side, bytes, (size_t)n);
 }
 
+/* Asks the caller's watches that are ready whether to kill it. */
+static void ask_watches(struct process *process, const struct pollfd *fds)
+{
+    for (size_t i = 0; i < process->spec->watch_count; i++) {
+        const struct process_watch *other = &process->spec->watches[i];
+        if (fds[WATCH_OTHERS + i].revents != 0 && other->ready(other->context))
+            kill_for(process, PROCESS_ALARMED);
+    }
+}
+
 /* Milliseconds until the deadline, 0 if it has passed; -1 (forever) once there is nothing left
  * to do at it. */
 static int until_deadline(const struct process *process)
@@ -127,9 +137,11 @@ static int turn(struct process *process, struct fault *fault)
         [WATCH_STDERR] = {.fd = child->output[SANDBOX_STDERR], .events = POLLIN},
         [WATCH_SIDE] = {.fd = spec->side_fd, .events = POLLIN},
         [WATCH_CANCEL] = {.fd = process->killed ? -1 : spec->cancel_fd, .events = POLLIN},
-        [WATCH_ALARM] = {.fd = process->killed ? -1 : spec->alarm_fd, .events = spec->alarm_events},
     };
-    int ready = poll(fds, WATCH_COUNT, until_deadline(process));
+    for (size_t i = 0; i < spec->watch_count; i++)
+        fds[WATCH_OTHERS + i] =
+            (struct pollfd){.fd = spec->watches[i].fd, .events = spec->watches[i].events};
+    int ready = poll(fds, WATCH_OTHERS + spec->watch_count, until_deadline(process));
     if (ready < 0 && errno != EINTR)
         return fault_errno(fault, "cannot watch %s", spec->program);
     if (ready < 0)
@@ -142,8 +154,7 @@ static int turn(struct process *process, struct fault *fault)
         drain(process, SANDBOX_STDERR);
     if (fds[WATCH_SIDE].revents != 0)
         drain_side(process);
-    if (fds[WATCH_ALARM].revents != 0 && spec->alarm(spec->alarm_context))
-        kill_for(process, PROCESS_ALARMED);
+    ask_watches(process, fds);
     if (fds[WATCH_CANCEL].revents != 0)
         kill_for(process, PROCESS_CANCELLED);
     if (until_deadline(process) == 0)
@@ -151,10 +162,15 @@ static int turn(struct process *process, struct fault *fault)
     return 0;
 }
 
+static bool is_ready(int fd, short events)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
 static bool is_readable(int fd)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) > 0;
+    return is_ready(fd, POLLIN);
 }
 
 /* Nobody can write any more: what is still in the pipes is all there is. */
@@ -166,6 +182,11 @@ static void drain_rest(struct process *process)
     }
     while (process->spec->side_fd >= 0 && is_readable(process->spec->side_fd))
         drain_side(process);
+    for (size_t i = 0; i < process->spec->watch_count; i++) {
+        const struct process_watch *other = &process->spec->watches[i];
+        while (is_ready(other->fd, other->events))
+            (void)other->ready(other->context);
+    }
 }
 
 static int watch(struct process *process, struct process_result *ret_result, struct fault *fault)

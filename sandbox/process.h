@@ -16,14 +16,23 @@
 
 #define PROCESS_KEEP_MAX 4
 #define PROCESS_CGROUPS_MAX 8
+#define PROCESS_WATCHES_MAX 2
 
 /* Runs in the child between clone and exec, as its only thread, in its new namespaces: only
  * async-signal-safe calls. Returns NULL, or a short literal naming the step that failed, with
  * errno set. */
 typedef const char *process_prepare(const void *context);
 
-/* Called when alarm_fd is ready; has to make it unready again. True: kill the tree. */
+/* Called when its descriptor is ready; has to make it unready again. True: kill the tree. */
 typedef bool process_alarm(void *context);
+
+/* Something else to look at while the program runs, and once more after its end. */
+struct process_watch {
+    int fd;
+    short events; /* POLLIN or POLLPRI */
+    process_alarm *ready;
+    void *context;
+};
 
 /* All borrowed for the time of the run. */
 struct process_spec {
@@ -46,12 +55,10 @@ struct process_spec {
     int side_fd; /* not blocking, drained like an output but only its end kept; -1 none */
     size_t side_keep;
 
-    int64_t wall_ms;      /* from its start */
-    int cancel_fd;        /* readable: kill it; -1 none */
-    int alarm_fd;         /* alarm_events on it: ask alarm; -1 none */
-    short alarm_events;   /* POLLIN or POLLPRI */
-    process_alarm *alarm; /* kill it? */
-    void *alarm_context;
+    int64_t wall_ms; /* from its start */
+    int cancel_fd;   /* readable: kill it; -1 none */
+    const struct process_watch *watches;
+    size_t watch_count; /* at most PROCESS_WATCHES_MAX */
 };
 
 enum process_end {

@@ -70,6 +70,7 @@ struct sandbox_config sandbox_config_defaults(void)
     return (struct sandbox_config){
         .runsc_path = "/usr/bin/runsc",
         .runsc_platform = "ptrace",
+        .runsc_versions = SANDBOX_RUNSC_VERSIONS,
         .cgroup_root = "/sys/fs/cgroup",
         .cgroup_parent = "sallyport",
         .apparmor_profile = "sallyport-runsc",
@@ -78,7 +79,27 @@ struct sandbox_config sandbox_config_defaults(void)
         .gid = 65534,
         .runtime_memory_bytes = 64 << 20,
         .runtime_pids = 128,
+        .disk_min_bytes = 512 << 20,
     };
+}
+
+void sandbox_report_add(struct sandbox_report *report, const char *name, enum sandbox_held held,
+                        const char *detail)
+{
+    if (report->count == ARRAY_LEN(report->checks))
+        return;
+    struct sandbox_check *check = &report->checks[report->count++];
+    *check = (struct sandbox_check){.name = name, .held = held};
+    (void)snprintf(check->detail, sizeof check->detail, "%s", detail);
+}
+
+bool sandbox_report_holds(const struct sandbox_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        if (report->checks[i].held == SANDBOX_MISSING)
+            return false;
+    }
+    return report->count > 0;
 }
 
 void sandbox_result_free(struct sandbox_result *result)
@@ -225,6 +246,11 @@ static int job_check(const struct sandbox_job *job, struct fault *fault)
     if (command_check(job, fault) != 0 || inputs_check(job, fault) != 0)
         return -1;
     return limits_check(&job->limits, fault);
+}
+
+int sandbox_ready(struct sandbox *sandbox, struct fault *fault)
+{
+    return sandbox->backend->ready(sandbox->state, fault);
 }
 
 int sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job,

@@ -146,6 +146,7 @@ struct sandbox_config {
     const char *runsc_path;       /* absolute; "/usr/bin/runsc" */
     const char *runsc_platform;   /* "ptrace" */
     const char *runsc_sha256;     /* sha256:<hex> the binary must have, or NULL */
+    const char *runsc_versions;   /* that may be used, separated by commas */
     const char *cgroup_root;      /* where cgroups are mounted: "/sys/fs/cgroup" */
     const char *cgroup_parent;    /* below it: "sallyport"; one worker process, one parent */
     const char *apparmor_profile; /* "sallyport-runsc" */
@@ -154,9 +155,37 @@ struct sandbox_config {
     gid_t gid;
     int64_t runtime_memory_bytes; /* on top of the tool's memory limit, for the runtime itself */
     int64_t runtime_pids;         /* on top of what the tool's pids cost on the host */
+    int64_t disk_min_bytes;       /* that must be free where state_dir is, before each run */
 };
 
+/* What all that is promised of the sandbox was tried with (tests/sandbox): Debian 12's. */
+#define SANDBOX_RUNSC_VERSIONS "0.0~20221219.0"
+
 struct sandbox_config sandbox_config_defaults(void);
+
+/* ---- what is there ---- */
+
+enum sandbox_held { SANDBOX_HELD, SANDBOX_NOT_REQUIRED, SANDBOX_MISSING };
+
+/* One thing a run needs: a line for people. */
+struct sandbox_check {
+    const char *name; /* static */
+    enum sandbox_held held;
+    char detail[200]; /* what was found, or what is wrong */
+};
+
+#define SANDBOX_CHECKS_MAX 24
+
+struct sandbox_report {
+    size_t count;
+    struct sandbox_check checks[SANDBOX_CHECKS_MAX];
+};
+
+/* Appends a line; past the last there is room for, none. */
+void sandbox_report_add(struct sandbox_report *report, const char *name, enum sandbox_held held,
+                        const char *detail);
+/* True if nothing is missing, and something was looked at. */
+bool sandbox_report_holds(const struct sandbox_report *report);
 
 /* ---- backends ---- */
 
@@ -172,6 +201,10 @@ struct sandbox_backend {
     int (*probe)(void *state, json_t **ret_checks, json_t **ret_runtime, struct fault *fault);
     int (*run)(void *state, const struct sandbox_job *job, struct sandbox_result *ret_result,
                struct fault *fault);
+    /* Cheap: what may have gone since the probe, before each run. */
+    int (*ready)(void *state, struct fault *fault);
+    /* All that open, sweep and probe would do, without stopping at the first thing missing. */
+    void (*check)(const struct sandbox_config *config, struct sandbox_report *report);
     void (*close)(void *state);
 };
 
@@ -200,6 +233,8 @@ const json_t *sandbox_runtime(const struct sandbox *sandbox);
 /* isolation_checks as they hold for a job of that uid (0: the configuration's); owned, NULL without
  * memory. */
 json_t *sandbox_checks_of(const struct sandbox *sandbox, uid_t uid);
+/* 0 if a run could be started now; FAULT_UNAVAILABLE says what has gone since the probe. */
+int sandbox_ready(struct sandbox *sandbox, struct fault *fault) MUST_CHECK;
 
 /* Runs the job to its end and leaves nothing behind. 0: *ret_result says what became of it
  * (free with sandbox_result_free()). -1: no process was started (FAULT_MANIFEST_INVALID for a

@@ -34,6 +34,7 @@ static void test_tmp(void **state)
         harness_run(*state, HARNESS_JOB("fill", "/tmp/x"));
     harness_expect(&result, SANDBOX_EXITED, 0);
     expect_stdout(&result, "4194304 written, then ENOSPC\n");
+    assert_int_equal(result.limits_hit, SANDBOX_HIT_TMP);
 }
 
 static void test_time(void **state)
@@ -90,6 +91,7 @@ static void test_fork_bomb(void **state)
     AUTO_SANDBOX_RESULT struct sandbox_result result = harness_run(*state, HARNESS_JOB("fork"));
     harness_expect(&result, SANDBOX_EXITED, 0);
     expect_stdout(&result, "31 born, then EAGAIN\n");
+    assert_int_equal(result.limits_hit, SANDBOX_HIT_PIDS);
 
     struct sandbox_job job = HARNESS_JOB("fork", "spin");
     job.limits.pids = 100;
@@ -98,7 +100,7 @@ static void test_fork_bomb(void **state)
     AUTO_SANDBOX_RESULT struct sandbox_result spinning = harness_run(*state, job);
     harness_expect(&spinning, SANDBOX_TIMED_OUT, 0);
     expect_stdout(&spinning, "99 born, then EAGAIN\n");
-    assert_int_equal(spinning.limits_hit, SANDBOX_HIT_WALL);
+    assert_int_equal(spinning.limits_hit, SANDBOX_HIT_WALL | SANDBOX_HIT_PIDS);
 }
 
 static void test_thread_bomb(void **state)
@@ -106,6 +108,7 @@ static void test_thread_bomb(void **state)
     AUTO_SANDBOX_RESULT struct sandbox_result result = harness_run(*state, HARNESS_JOB("threads"));
     harness_expect(&result, SANDBOX_EXITED, 0);
     expect_stdout(&result, "31 born, then EAGAIN\n");
+    assert_int_equal(result.limits_hit, SANDBOX_HIT_PIDS);
 }
 
 static void test_open_files(void **state)
@@ -113,6 +116,7 @@ static void test_open_files(void **state)
     AUTO_SANDBOX_RESULT struct sandbox_result result = harness_run(*state, HARNESS_JOB("files"));
     harness_expect(&result, SANDBOX_EXITED, 0);
     expect_stdout(&result, "61 opened, then EMFILE\n");
+    assert_int_equal(result.limits_hit, SANDBOX_HIT_OPEN_FILES);
 }
 
 static void test_file_size(void **state)

@@ -14,7 +14,7 @@
     {                                                                                              \
         .program = "/bin/sh", .argv = (const char *const[]){"sh", "-c", script, NULL},             \
         .env = (const char *const[]){"PATH=/usr/bin:/bin", NULL}, .stdin_fd = -1,                  \
-        .caps = {65536, 65536}, .wall_ms = 20000, .cancel_fd = -1, .alarm_fd = -1, .side_fd = -1   \
+        .caps = {65536, 65536}, .wall_ms = 20000, .cancel_fd = -1, .side_fd = -1                   \
     }
 
 static int need_root(void **state)
@@ -158,25 +158,31 @@ static void test_deadline(void **state)
     assert_string_equal(out(&result), "up\n");
 }
 
+struct alarm {
+    int fd, times;
+};
+
 static bool second_time(void *context)
 {
-    int *times = context;
-    return ++*times == 2;
+    struct alarm *alarm = context;
+    uint64_t one;
+    assert_int_equal(read(alarm->fd, &one, sizeof one), sizeof one);
+    return ++alarm->times == 2;
 }
 
 static void test_alarm(void **state)
 {
     (void)state;
-    AUTO_CLOSE int alarm_fd = eventfd(1, EFD_CLOEXEC);
-    int times = 0;
+    AUTO_CLOSE int alarm_fd = eventfd(3, EFD_CLOEXEC | EFD_SEMAPHORE);
+    struct alarm alarm = {.fd = alarm_fd};
+    struct process_watch watch = {
+        .fd = alarm_fd, .events = POLLIN, .ready = second_time, .context = &alarm};
     struct process_spec spec = SH("sleep 1000");
-    spec.alarm_fd = alarm_fd;
-    spec.alarm_events = POLLIN;
-    spec.alarm = second_time;
-    spec.alarm_context = &times;
+    spec.watches = &watch;
+    spec.watch_count = 1;
     AUTO_PROCESS_RESULT struct process_result result = run(spec);
     assert_int_equal(result.end, PROCESS_ALARMED);
-    assert_int_equal(times, 2);
+    assert_int_equal(alarm.times, 3); /* once more after the end: nothing is left unheard */
 }
 
 /* A log of any length costs its last bytes only, and nobody waits for it. */

@@ -189,6 +189,14 @@ static void test_refusals(void **state)
     expect_refused(&config, "not the pinned digest");
 
     config = config_at(harness, other);
+    config.runsc_versions = "0.0~20221219,0.0~20221219.0x, release-20221219.0";
+    expect_refused(&config, "not an allowed version");
+
+    config = config_at(harness, other);
+    config.disk_min_bytes = INT64_C(1) << 60;
+    expect_refused(&config, "MiB are free");
+
+    config = config_at(harness, other);
     config.runsc_platform = "none-such";
     expect_refused(&config, "sandbox");
 

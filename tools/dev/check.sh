@@ -21,6 +21,7 @@ dev_check() {
     check "licence lines" tools/check-spdx
     check "layers" "$PYTHON" tools/check-layers
     check "banned calls" "$PYTHON" tools/check-banned
+    check "AppArmor profile" check_apparmor
     check "routes and contract" "$PYTHON" tools/check-routes
     check "problem codes" "$PYTHON" tools/check-codes
     check "settings and manual" "$PYTHON" tools/check-settings
@@ -54,6 +55,13 @@ check_format() {
 # Every script for sh; those that ./dev sources are read as part of it.
 check_shell() {
     git_files | xargs -r -d '\n' grep -lx -m 1 -e '#!/bin/sh' | xargs -r -d '\n' shellcheck --external-sources
+}
+
+# Compiled as the loader would; no kernel is asked. Its name is the one the worker sets.
+check_apparmor() {
+    names=$(apparmor_parser --skip-kernel-load --skip-cache --names sandbox/apparmor/sallyport-runsc) &&
+        apparmor_parser --skip-kernel-load --skip-cache sandbox/apparmor/sallyport-runsc &&
+        [ "$names" = sallyport-runsc ] && grep -q "\.apparmor_profile = \"$names\"" sandbox/sandbox.c
 }
 
 check_build() {

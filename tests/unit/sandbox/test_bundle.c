@@ -64,7 +64,14 @@ static const char golden[] =
     "{\"destination\":\"/run/sallyport\",\"type\":\"bind\",\"source\":\"sallyport\","
     "\"options\":[\"ro\",\"noexec\",\"nosuid\",\"nodev\"]}],"
     "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},"
-    "{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}]}}";
+    "{\"type\":\"uts\"},{\"type\":\"mount\"},{\"type\":\"cgroup\"}],"
+    "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\"],"
+    "\"syscalls\":["
+    "{\"names\":[\"unshare\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":0,"
+    "\"value\":268435456,\"valueTwo\":268435456,\"op\":\"SCMP_CMP_MASKED_EQ\"}]},"
+    "{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":0,"
+    "\"value\":268435456,\"valueTwo\":268435456,\"op\":\"SCMP_CMP_MASKED_EQ\"}]},"
+    "{\"names\":[\"io_uring_setup\"],\"action\":\"SCMP_ACT_ERRNO\"}]}}}";
 
 static void test_config_is_exactly_this(void **state)
 {

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs through the whole worker over a sandbox that runs nothing: claimed, proven, started, ended,
+ * three events each; jobs/s at several numbers of slots, beside the bare commits/s of one
+ * connection in the same run. Needs root (the artifact is unpacked as any other).
+ *
+ *   bench_runner_null [jobs]
+ */
+#include "base/clock.h"
+#include "tests/support/worker_fixture.h"
+
+#include <sys/resource.h>
+
+#define JOBS 4000
+#define COMMITS 2000
+
+static double bare_commits(struct scene *scene)
+{
+    scene_sql(scene, "CREATE TABLE IF NOT EXISTS bare (n bigint)");
+    int64_t began = clock_monotonic_ms();
+    for (int i = 0; i < COMMITS; i++)
+        scene_sql(scene, "INSERT INTO bare VALUES (%d)", i);
+    return COMMITS * 1000.0 / (double)(clock_monotonic_ms() - began + 1);
+}
+
+static double cpu_ms(void)
+{
+    struct rusage used;
+    (void)getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
+static void run(void **state, int jobs, int slots)
+{
+    if (scene_begin(state) != 0)
+        exit(1);
+    struct worker_fixture *fixture = worker_fixture_open(*state);
+    worker_fixture_submit(fixture, "[\"succeed\"]", jobs);
+    double cpu = cpu_ms();
+    int64_t began = clock_monotonic_ms();
+    worker_fixture_start(fixture, slots);
+    worker_fixture_idle(fixture);
+    double took = (double)(clock_monotonic_ms() - began);
+    (void)printf("%3d slots %6d jobs %7.2f s %7.0f jobs/s %7.0f us of the worker's CPU a job\n",
+                 slots, jobs, took / 1000, jobs * 1000.0 / took,
+                 (cpu_ms() - cpu) * 1000 / (double)jobs);
+    worker_fixture_close(fixture);
+}
+
+int main(int argc, char **argv)
+{
+    static const int slots[] = {1, 4, 16, 64};
+    void *state = NULL;
+    int jobs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : JOBS;
+    if (jobs < 1) {
+        (void)fprintf(stderr, "usage: bench_runner_null [jobs]\n");
+        return 2;
+    }
+    if (scene_open(&state) != 0 || scene_begin(&state) != 0)
+        return 1;
+    double commits = bare_commits(state);
+    for (size_t i = 0; i < ARRAY_LEN(slots); i++)
+        run(&state, jobs, slots[i]);
+    (void)printf("%3d connection, bare commits: %.0f/s\n", 1, commits);
+    (void)scene_close(&state);
+    return 0;
+}
