@@ -286,7 +286,7 @@ static void test_connections_that_are_cut(void **state)
         if (i % 2 != 0)
             assert_ok(turn(sequencer, &fault));
         assert_ok(pg_cluster_disconnect_all(fixture->cluster, &fault));
-        assert_fault(turn(sequencer, &fault), FAULT_UNAVAILABLE, "");
+        assert_ok(turn(sequencer, &fault)); /* nothing was under way */
         ledger_fixture_settle(sequencer);
         /* The test's own connections were cut too. */
         struct fault ignored;
