@@ -236,6 +236,31 @@ CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.artifact
 -- A PUT of an input that is there renews it; what has expired a day ago goes, with its bytes.
 GRANT UPDATE (expires_at) ON sallyport.input TO sallyport_api;
 CREATE INDEX input_expired ON sallyport.input (expires_at) WHERE expires_at IS NOT NULL;
+-- A tenant's live keys and API keys: as many as are listed. Its row is locked, so that they are counted one by one.
+CREATE FUNCTION sallyport.live_keys_count() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
+DECLARE
+    live bigint;
+BEGIN
+    PERFORM FROM sallyport.tenant t WHERE t.tenant_id = NEW.tenant_id FOR NO KEY UPDATE;
+    IF TG_TABLE_NAME = 'api_key' THEN
+        SELECT count(*) INTO STRICT live FROM sallyport.api_key k
+         WHERE k.tenant_id = NEW.tenant_id AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
+    ELSE
+        SELECT count(*) INTO STRICT live FROM sallyport.verification_key k
+         WHERE k.tenant_id = NEW.tenant_id AND k.revoked_at IS NULL AND (k.not_after IS NULL OR k.not_after > now());
+    END IF;
+    IF live > 1000 THEN
+        RAISE EXCEPTION 'the tenant has 1000 live keys of this sort, the most' USING ERRCODE = 'SP001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.api_key
+    FOR EACH ROW WHEN (NEW.tenant_id IS NOT NULL) EXECUTE FUNCTION sallyport.live_keys_count();
+CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.verification_key
+    FOR EACH ROW EXECUTE FUNCTION sallyport.live_keys_count();
+
 CREATE FUNCTION sallyport.inputs_sweep() RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = sallyport, pg_temp
 BEGIN ATOMIC
