@@ -114,8 +114,11 @@ ALTER TABLE sallyport.artifact_approval ADD PRIMARY KEY (tenant_id, sha256, desc
 CREATE FUNCTION sallyport.artifact_approval_round() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.round := coalesce((SELECT a.round FROM sallyport.artifact a
-                            WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256), 0);
+    SELECT a.round INTO NEW.round FROM sallyport.artifact a
+     WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256 AND a.state = 'pending';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'only an artifact that is pending is approved' USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NEW;
 END
 $$;
