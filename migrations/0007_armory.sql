@@ -51,7 +51,7 @@ ALTER TABLE sallyport.tenant
     ADD COLUMN require_report boolean NOT NULL DEFAULT false,
     ADD COLUMN max_severity   smallint CHECK (max_severity BETWEEN 0 AND 5);
 COMMENT ON COLUMN sallyport.tenant.max_severity IS
-    'worst finding of the report with which approvals count: 0 none, 1 negligible, 2 low, 3 medium, 4 high, 5 critical; NULL: any';
+    'worst finding with which approvals count, of a report that must be there then: 0 none, 1 negligible, 2 low, 3 medium, 4 high, 5 critical; NULL: any';
 
 ALTER TABLE sallyport.artifact
     ADD COLUMN round           integer NOT NULL DEFAULT 0 CHECK (round >= 0),
@@ -130,7 +130,7 @@ CREATE FUNCTION sallyport.artifact_lacks(wanted_tenant text, wanted_sha256 bytea
     LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT CASE WHEN t.require_sbom AND a.sbom_sha256 IS NULL THEN 'sbom'
-                WHEN t.require_report AND a.report_sha256 IS NULL THEN 'report'
+                WHEN (t.require_report OR t.max_severity IS NOT NULL) AND a.report_sha256 IS NULL THEN 'report'
                 WHEN a.report_severity > t.max_severity THEN 'severity'
            END
       FROM sallyport.artifact a JOIN sallyport.tenant t USING (tenant_id)
@@ -236,9 +236,6 @@ CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.input
 CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.artifact
     FOR EACH ROW EXECUTE FUNCTION sallyport.usage_count();
 
--- A PUT of an input that is there renews it; what has expired a day ago goes, with its bytes.
-GRANT UPDATE (expires_at) ON sallyport.input TO sallyport_api;
-CREATE INDEX input_expired ON sallyport.input (expires_at) WHERE expires_at IS NOT NULL;
 -- A tenant's live keys and API keys: as many as are listed. Its row is locked, so that they are counted one by one.
 CREATE FUNCTION sallyport.live_keys_count() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
@@ -264,6 +261,9 @@ CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.api_key
 CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.verification_key
     FOR EACH ROW EXECUTE FUNCTION sallyport.live_keys_count();
 
+-- A PUT of an input that is there renews it; what has expired a day ago goes, with its bytes.
+GRANT UPDATE (expires_at) ON sallyport.input TO sallyport_api;
+CREATE INDEX input_expired ON sallyport.input (expires_at) WHERE expires_at IS NOT NULL;
 CREATE FUNCTION sallyport.inputs_sweep() RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = sallyport, pg_temp
 BEGIN ATOMIC
