@@ -158,6 +158,20 @@ COMMENT ON COLUMN sallyport.artifact.image IS
 ALTER TABLE sallyport.artifact ADD CHECK (image IS NULL OR kind = 'oci');
 GRANT UPDATE (image) ON sallyport.artifact TO sallyport_worker;
 
+-- An inspection is its worker's for as long as that lives, a day at most (inspect_until), for unpacking has no other end
+-- that holds everywhere; one that failed for no fault of the artifact is nobody's, and tried again from inspect_until on.
+ALTER TABLE sallyport.artifact ADD COLUMN inspect_worker uuid;
+COMMENT ON COLUMN sallyport.artifact.inspect_worker IS 'the worker that inspects it, if its lease holds';
+GRANT UPDATE (inspect_worker) ON sallyport.artifact TO sallyport_worker;
+CREATE TABLE sallyport.inspection_turn (
+    tenant_id text PRIMARY KEY REFERENCES sallyport.tenant,
+    taken_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE sallyport.inspection_turn IS
+    'when a tenant''s artifact was last taken to be inspected: whose turn is longest ago is next';
+CALL sallyport.isolate('sallyport.inspection_turn');
+GRANT SELECT, INSERT, UPDATE (taken_at) ON sallyport.inspection_turn TO sallyport_worker;
+
 -- What approvers were shown stays what it was.
 CREATE FUNCTION sallyport.artifact_image() RETURNS trigger
     LANGUAGE plpgsql AS $$
