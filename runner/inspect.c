@@ -29,7 +29,8 @@ int blob_fetch(void *context, cache_write *write, void *sink, struct fault *faul
     return blobs_read(source->pg, source->tenant, source->blob_id, relay_chunk, &relay, fault);
 }
 
-/* Only what the bytes themselves are at fault for rejects them; a full disk is ours. */
+/* Only what the bytes themselves are at fault for rejects them; a full disk, or a cache that is too
+ * small where another worker's may do, is ours. */
 static bool rejects(const struct fault *fault)
 {
     return fault->code == FAULT_ARTIFACT_INVALID || fault->code == FAULT_TOO_LARGE ||
@@ -106,7 +107,7 @@ static int look(struct slot *slot, const char *tenant, const struct artifact *ar
     AUTO_COMMAND struct command command = {0};
     static const struct manifest nothing = {0};
     struct blob_source blob = {slot->pg, tenant, &artifact->blob_id};
-    struct cache_source source = {artifact->size, blob_fetch, &blob, slot->cancel_fd};
+    struct cache_source source = {artifact->size, blob_fetch, &blob, slot->cancel_fd, true};
     if (cache_acquire(slot->worker->config.cache, &artifact->sha256, artifact->kind, &source,
                       &entry, fault) != 0 ||
         descriptor_parse(artifact->descriptor, &descriptor, fault) != 0 ||
