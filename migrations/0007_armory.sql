@@ -205,37 +205,53 @@ ALTER TABLE sallyport.tenant
 CREATE TABLE sallyport.tenant_usage (
     tenant_id      text PRIMARY KEY REFERENCES sallyport.tenant,
     input_bytes    bigint NOT NULL DEFAULT 0 CHECK (input_bytes >= 0),
-    artifact_bytes bigint NOT NULL DEFAULT 0 CHECK (artifact_bytes >= 0)
+    artifact_bytes bigint NOT NULL DEFAULT 0 CHECK (artifact_bytes >= 0),
+    input_count    bigint NOT NULL DEFAULT 0 CHECK (input_count >= 0),
+    artifact_count bigint NOT NULL DEFAULT 0 CHECK (artifact_count >= 0)
 );
 COMMENT ON TABLE sallyport.tenant_usage IS 'what a tenant stores; kept by triggers, which also hold its quotas';
 CALL sallyport.isolate('sallyport.tenant_usage');
 GRANT SELECT ON sallyport.tenant_usage TO sallyport_api, sallyport_read;
-INSERT INTO sallyport.tenant_usage (tenant_id, input_bytes, artifact_bytes)
+INSERT INTO sallyport.tenant_usage (tenant_id, input_bytes, artifact_bytes, input_count, artifact_count)
 SELECT t.tenant_id, (SELECT coalesce(sum(size), 0) FROM sallyport.input i WHERE i.tenant_id = t.tenant_id),
-       (SELECT coalesce(sum(size), 0) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id)
+       (SELECT coalesce(sum(size), 0) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id),
+       (SELECT count(*) FROM sallyport.input i WHERE i.tenant_id = t.tenant_id),
+       (SELECT count(*) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id)
   FROM sallyport.tenant t;
 
--- SQLSTATE SP001: a quota would be passed.
+-- SQLSTATE SP001: a quota would be passed; of bytes, the tenant's, or of things, for a row costs more than the byte it may
+-- be of: a million inputs, a hundred thousand artifacts.
 CREATE FUNCTION sallyport.usage_count() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
 DECLARE
     inputs boolean := TG_TABLE_NAME = 'input';
+    most   bigint := CASE WHEN TG_TABLE_NAME = 'input' THEN 1000000 ELSE 100000 END;
+    things bigint;
     stored bigint;
     quota  bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         UPDATE sallyport.tenant_usage u
            SET input_bytes = u.input_bytes - CASE WHEN inputs THEN OLD.size ELSE 0 END,
-               artifact_bytes = u.artifact_bytes - CASE WHEN inputs THEN 0 ELSE OLD.size END
+               artifact_bytes = u.artifact_bytes - CASE WHEN inputs THEN 0 ELSE OLD.size END,
+               input_count = u.input_count - CASE WHEN inputs THEN 1 ELSE 0 END,
+               artifact_count = u.artifact_count - CASE WHEN inputs THEN 0 ELSE 1 END
          WHERE u.tenant_id = OLD.tenant_id;
         RETURN NULL;
     END IF;
-    INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes)
-    VALUES (NEW.tenant_id, CASE WHEN inputs THEN NEW.size ELSE 0 END, CASE WHEN inputs THEN 0 ELSE NEW.size END)
+    INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes, input_count, artifact_count)
+    VALUES (NEW.tenant_id, CASE WHEN inputs THEN NEW.size ELSE 0 END, CASE WHEN inputs THEN 0 ELSE NEW.size END,
+            CASE WHEN inputs THEN 1 ELSE 0 END, CASE WHEN inputs THEN 0 ELSE 1 END)
     ON CONFLICT (tenant_id) DO UPDATE
        SET input_bytes = u.input_bytes + excluded.input_bytes,
-           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes
-    RETURNING CASE WHEN inputs THEN u.input_bytes ELSE u.artifact_bytes END INTO STRICT stored;
+           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes,
+           input_count = u.input_count + excluded.input_count,
+           artifact_count = u.artifact_count + excluded.artifact_count
+    RETURNING CASE WHEN inputs THEN u.input_bytes ELSE u.artifact_bytes END,
+              CASE WHEN inputs THEN u.input_count ELSE u.artifact_count END INTO STRICT stored, things;
+    IF things > most THEN
+        RAISE EXCEPTION 'the tenant has % %s, the most', most, TG_TABLE_NAME USING ERRCODE = 'SP001';
+    END IF;
     SELECT CASE WHEN inputs THEN t.input_quota_bytes ELSE t.artifact_quota_bytes END INTO STRICT quota
       FROM sallyport.tenant t WHERE t.tenant_id = NEW.tenant_id;
     IF stored > quota THEN
