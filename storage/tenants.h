@@ -55,8 +55,9 @@ int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock,
 int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key,
                   struct fault *fault) MUST_CHECK;
 
-#define API_KEYS_LIVE_MAX 1000 /* of a tenant, neither revoked nor expired; the table says so too  \
-                                */
+#define API_KEYS_LIVE_MAX                                                                          \
+    1000 /* of a tenant, neither revoked nor expired; the table says so too                        \
+          */
 
 /* Stores a key with its event. FAULT_QUOTA_EXCEEDED past API_KEYS_LIVE_MAX. */
 int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,

@@ -104,12 +104,12 @@ static void who_may_say_what(void **state)
     struct scene *scene = *state;
     for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
         const char *name = event_type_name((enum event_type)type);
-        bool worker = type == EVENT_EXECUTION_STARTED || type == EVENT_EXECUTION_FINISHED;
-        bool api = type != EVENT_EXECUTION_STARTED && type != EVENT_EXECUTION_FINISHED;
+        bool worker = type == EVENT_EXECUTION_STARTED || type == EVENT_EXECUTION_FINISHED ||
+                      type == EVENT_ARTIFACT_INSPECTED;
         const struct {
             const char *role, *tenant, *sqlstate;
         } cases[] = {
-            {"sallyport_api", scene->tenant, api ? "00000" : "42501"},
+            {"sallyport_api", scene->tenant, !worker ? "00000" : "42501"},
             {"sallyport_api", scene->other, "42501"}, /* not for a tenant it does not act for */
             {"sallyport_api", NULL, "42501"},
             {"sallyport_worker", NULL, worker ? "00000" : "42501"},
