@@ -139,8 +139,8 @@ static const struct setting settings_table[] = {
      "whether approvals count only beside a vulnerability report, on or off; empty: as it is, off "
      "for a new tenant"},
     {"max-severity", TEXT, AT(max_severity), "", 0, 0, COMMAND_TENANT,
-     "worst finding of a report with which approvals count: none, negligible, low, medium, high, "
-     "critical or any; empty: as it is, any for a new tenant"},
+     "worst finding with which approvals count, of a report that has to be there then: none, "
+     "negligible, low, medium, high, critical or any; empty: as it is, any for a new tenant"},
     {"input-quota-mib", NUMBER, AT(input_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
      "what its inputs may amount to; 0: as it is, 10240 for a new tenant"},
     {"artifact-quota-mib", NUMBER, AT(artifact_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,

@@ -85,7 +85,7 @@ int query_int(const struct request *request, const char *name, int64_t min, int6
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
-    bool plain = text[0] >= '0' && text[0] <= '9';
+    bool plain = text[0] >= '0' && text[0] <= '9' && (text[0] != '0' || text[1] == '\0');
     if (!plain || *end != '\0' || errno != 0 || value < min || value > max)
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "%s: expected an integer of %" PRId64 " to %" PRId64, name, min, max);

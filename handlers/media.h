@@ -27,7 +27,8 @@ int path_uuid(const struct request *request, struct uuid *ret_id, struct fault *
 int path_digest(const struct request *request, struct digest *ret_digest,
                 struct fault *fault) MUST_CHECK;
 
-/* A query parameter as an integer in [min, max]; `fallback` where it is absent. */
+/* A query parameter as an integer in [min, max], without sign or leading zeros; `fallback` where it
+ * is absent. */
 int query_int(const struct request *request, const char *name, int64_t min, int64_t max,
               int64_t fallback, int64_t *ret_value, struct fault *fault) MUST_CHECK;
 /* RFC 3339, INT64_MIN where it is absent. */

@@ -51,7 +51,7 @@ ALTER TABLE sallyport.tenant
     ADD COLUMN require_report boolean NOT NULL DEFAULT false,
     ADD COLUMN max_severity   smallint CHECK (max_severity BETWEEN 0 AND 5);
 COMMENT ON COLUMN sallyport.tenant.max_severity IS
-    'worst finding of the report with which approvals count: 0 none, 1 negligible, 2 low, 3 medium, 4 high, 5 critical; NULL: any';
+    'worst finding with which approvals count, of a report that must be there then: 0 none, 1 negligible, 2 low, 3 medium, 4 high, 5 critical; NULL: any';
 
 ALTER TABLE sallyport.artifact
     ADD COLUMN round           integer NOT NULL DEFAULT 0 CHECK (round >= 0),
@@ -114,8 +114,11 @@ ALTER TABLE sallyport.artifact_approval ADD PRIMARY KEY (tenant_id, sha256, desc
 CREATE FUNCTION sallyport.artifact_approval_round() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.round := coalesce((SELECT a.round FROM sallyport.artifact a
-                            WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256), 0);
+    SELECT a.round INTO NEW.round FROM sallyport.artifact a
+     WHERE a.tenant_id = NEW.tenant_id AND a.sha256 = NEW.sha256 AND a.state = 'pending';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'only an artifact that is pending is approved' USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NEW;
 END
 $$;
@@ -127,7 +130,7 @@ CREATE FUNCTION sallyport.artifact_lacks(wanted_tenant text, wanted_sha256 bytea
     LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT CASE WHEN t.require_sbom AND a.sbom_sha256 IS NULL THEN 'sbom'
-                WHEN t.require_report AND a.report_sha256 IS NULL THEN 'report'
+                WHEN (t.require_report OR t.max_severity IS NOT NULL) AND a.report_sha256 IS NULL THEN 'report'
                 WHEN a.report_severity > t.max_severity THEN 'severity'
            END
       FROM sallyport.artifact a JOIN sallyport.tenant t USING (tenant_id)
@@ -154,6 +157,20 @@ COMMENT ON COLUMN sallyport.artifact.image IS
     'JSON: how an oci image says it starts, shown to approvers; the worker reads it from the bytes again';
 ALTER TABLE sallyport.artifact ADD CHECK (image IS NULL OR kind = 'oci');
 GRANT UPDATE (image) ON sallyport.artifact TO sallyport_worker;
+
+-- An inspection is its worker's for as long as that lives, a day at most (inspect_until), for unpacking has no other end
+-- that holds everywhere; one that failed for no fault of the artifact is nobody's, and tried again from inspect_until on.
+ALTER TABLE sallyport.artifact ADD COLUMN inspect_worker uuid;
+COMMENT ON COLUMN sallyport.artifact.inspect_worker IS 'the worker that inspects it, if its lease holds';
+GRANT UPDATE (inspect_worker) ON sallyport.artifact TO sallyport_worker;
+CREATE TABLE sallyport.inspection_turn (
+    tenant_id text PRIMARY KEY REFERENCES sallyport.tenant,
+    taken_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE sallyport.inspection_turn IS
+    'when a tenant''s artifact was last taken to be inspected: whose turn is longest ago is next';
+CALL sallyport.isolate('sallyport.inspection_turn');
+GRANT SELECT, INSERT, UPDATE (taken_at) ON sallyport.inspection_turn TO sallyport_worker;
 
 -- What approvers were shown stays what it was.
 CREATE FUNCTION sallyport.artifact_image() RETURNS trigger
@@ -188,37 +205,53 @@ ALTER TABLE sallyport.tenant
 CREATE TABLE sallyport.tenant_usage (
     tenant_id      text PRIMARY KEY REFERENCES sallyport.tenant,
     input_bytes    bigint NOT NULL DEFAULT 0 CHECK (input_bytes >= 0),
-    artifact_bytes bigint NOT NULL DEFAULT 0 CHECK (artifact_bytes >= 0)
+    artifact_bytes bigint NOT NULL DEFAULT 0 CHECK (artifact_bytes >= 0),
+    input_count    bigint NOT NULL DEFAULT 0 CHECK (input_count >= 0),
+    artifact_count bigint NOT NULL DEFAULT 0 CHECK (artifact_count >= 0)
 );
 COMMENT ON TABLE sallyport.tenant_usage IS 'what a tenant stores; kept by triggers, which also hold its quotas';
 CALL sallyport.isolate('sallyport.tenant_usage');
 GRANT SELECT ON sallyport.tenant_usage TO sallyport_api, sallyport_read;
-INSERT INTO sallyport.tenant_usage (tenant_id, input_bytes, artifact_bytes)
+INSERT INTO sallyport.tenant_usage (tenant_id, input_bytes, artifact_bytes, input_count, artifact_count)
 SELECT t.tenant_id, (SELECT coalesce(sum(size), 0) FROM sallyport.input i WHERE i.tenant_id = t.tenant_id),
-       (SELECT coalesce(sum(size), 0) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id)
+       (SELECT coalesce(sum(size), 0) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id),
+       (SELECT count(*) FROM sallyport.input i WHERE i.tenant_id = t.tenant_id),
+       (SELECT count(*) FROM sallyport.artifact a WHERE a.tenant_id = t.tenant_id)
   FROM sallyport.tenant t;
 
--- SQLSTATE SP001: a quota would be passed.
+-- SQLSTATE SP001: a quota would be passed; of bytes, the tenant's, or of things, for a row costs more than the byte it may
+-- be of: a million inputs, a hundred thousand artifacts.
 CREATE FUNCTION sallyport.usage_count() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
 DECLARE
     inputs boolean := TG_TABLE_NAME = 'input';
+    most   bigint := CASE WHEN TG_TABLE_NAME = 'input' THEN 1000000 ELSE 100000 END;
+    things bigint;
     stored bigint;
     quota  bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         UPDATE sallyport.tenant_usage u
            SET input_bytes = u.input_bytes - CASE WHEN inputs THEN OLD.size ELSE 0 END,
-               artifact_bytes = u.artifact_bytes - CASE WHEN inputs THEN 0 ELSE OLD.size END
+               artifact_bytes = u.artifact_bytes - CASE WHEN inputs THEN 0 ELSE OLD.size END,
+               input_count = u.input_count - CASE WHEN inputs THEN 1 ELSE 0 END,
+               artifact_count = u.artifact_count - CASE WHEN inputs THEN 0 ELSE 1 END
          WHERE u.tenant_id = OLD.tenant_id;
         RETURN NULL;
     END IF;
-    INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes)
-    VALUES (NEW.tenant_id, CASE WHEN inputs THEN NEW.size ELSE 0 END, CASE WHEN inputs THEN 0 ELSE NEW.size END)
+    INSERT INTO sallyport.tenant_usage AS u (tenant_id, input_bytes, artifact_bytes, input_count, artifact_count)
+    VALUES (NEW.tenant_id, CASE WHEN inputs THEN NEW.size ELSE 0 END, CASE WHEN inputs THEN 0 ELSE NEW.size END,
+            CASE WHEN inputs THEN 1 ELSE 0 END, CASE WHEN inputs THEN 0 ELSE 1 END)
     ON CONFLICT (tenant_id) DO UPDATE
        SET input_bytes = u.input_bytes + excluded.input_bytes,
-           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes
-    RETURNING CASE WHEN inputs THEN u.input_bytes ELSE u.artifact_bytes END INTO STRICT stored;
+           artifact_bytes = u.artifact_bytes + excluded.artifact_bytes,
+           input_count = u.input_count + excluded.input_count,
+           artifact_count = u.artifact_count + excluded.artifact_count
+    RETURNING CASE WHEN inputs THEN u.input_bytes ELSE u.artifact_bytes END,
+              CASE WHEN inputs THEN u.input_count ELSE u.artifact_count END INTO STRICT stored, things;
+    IF things > most THEN
+        RAISE EXCEPTION 'the tenant has % %s, the most', most, TG_TABLE_NAME USING ERRCODE = 'SP001';
+    END IF;
     SELECT CASE WHEN inputs THEN t.input_quota_bytes ELSE t.artifact_quota_bytes END INTO STRICT quota
       FROM sallyport.tenant t WHERE t.tenant_id = NEW.tenant_id;
     IF stored > quota THEN
@@ -232,6 +265,31 @@ CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.input
     FOR EACH ROW EXECUTE FUNCTION sallyport.usage_count();
 CREATE TRIGGER usage_count AFTER INSERT OR DELETE ON sallyport.artifact
     FOR EACH ROW EXECUTE FUNCTION sallyport.usage_count();
+
+-- A tenant's live keys and API keys: as many as are listed. Its row is locked, so that they are counted one by one.
+CREATE FUNCTION sallyport.live_keys_count() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = sallyport, pg_temp AS $$
+DECLARE
+    live bigint;
+BEGIN
+    PERFORM FROM sallyport.tenant t WHERE t.tenant_id = NEW.tenant_id FOR NO KEY UPDATE;
+    IF TG_TABLE_NAME = 'api_key' THEN
+        SELECT count(*) INTO STRICT live FROM sallyport.api_key k
+         WHERE k.tenant_id = NEW.tenant_id AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now());
+    ELSE
+        SELECT count(*) INTO STRICT live FROM sallyport.verification_key k
+         WHERE k.tenant_id = NEW.tenant_id AND k.revoked_at IS NULL AND (k.not_after IS NULL OR k.not_after > now());
+    END IF;
+    IF live > 1000 THEN
+        RAISE EXCEPTION 'the tenant has 1000 live keys of this sort, the most' USING ERRCODE = 'SP001';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.api_key
+    FOR EACH ROW WHEN (NEW.tenant_id IS NOT NULL) EXECUTE FUNCTION sallyport.live_keys_count();
+CREATE TRIGGER live_keys_count AFTER INSERT ON sallyport.verification_key
+    FOR EACH ROW EXECUTE FUNCTION sallyport.live_keys_count();
 
 -- A PUT of an input that is there renews it; what has expired a day ago goes, with its bytes.
 GRANT UPDATE (expires_at) ON sallyport.input TO sallyport_api;

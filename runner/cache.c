@@ -178,8 +178,16 @@ struct filling {
     struct cache *cache;
     struct cache_entry *entry;
     uint64_t packed;
+    bool elsewhere;
     struct unpack_config tried; /* by the attempt before; sizes 0 before the first */
 };
+
+/* This cache's own bounds: what passes them may still be kept by another. */
+static int too_large_here(const struct filling *filling, const char *what, struct fault *fault)
+{
+    return fault_set(fault, filling->elsewhere ? FAULT_UNAVAILABLE : FAULT_TOO_LARGE,
+                     "%s, the artifact is larger than the cache can keep", what);
+}
 
 static int give_room(void *context, int attempt, struct unpack_config *config, struct fault *fault)
 {
@@ -189,8 +197,7 @@ static int give_room(void *context, int attempt, struct unpack_config *config, s
     const uint64_t whole = cache->max_cost > fixed ? cache->max_cost - fixed : 0;
     struct unpack_config most = cache_room_scale(&cache->unpack, filling->packed, attempt, whole);
     if (!cache_room_allows_more(&most, &filling->tried))
-        return fault_set(fault, FAULT_TOO_LARGE,
-                         "unpacked, the artifact is larger than the cache can keep");
+        return too_large_here(filling, "unpacked", fault);
     (void)pthread_mutex_lock(&cache->lock);
     uint64_t room = most_room(cache, filling->entry);
     struct unpack_config next =
@@ -210,7 +217,10 @@ static int give_room(void *context, int attempt, struct unpack_config *config, s
 static int fill(struct cache *cache, struct cache_entry *entry, const struct cache_source *source,
                 struct fault *fault)
 {
-    struct filling filling = {.cache = cache, .entry = entry, .packed = (uint64_t)source->size};
+    struct filling filling = {.cache = cache,
+                              .entry = entry,
+                              .packed = (uint64_t)source->size,
+                              .elsewhere = source->elsewhere};
     struct cache_order order = {
         .digest = &entry->digest,
         .kind = entry->kind,
@@ -222,11 +232,11 @@ static int fill(struct cache *cache, struct cache_entry *entry, const struct cac
         .room_context = &filling,
         .cancel_fd = source->cancel_fd,
     };
-    if (source->size < 1 || filling.packed > cache->max_artifact_bytes ||
-        filling.packed > cache->max_cost)
-        return fault_set(fault, FAULT_TOO_LARGE,
-                         "an artifact of %lld bytes, too many for the cache",
+    if (source->size < 1)
+        return fault_set(fault, FAULT_TOO_LARGE, "an artifact of %lld bytes is none",
                          (long long)source->size);
+    if (filling.packed > cache->max_artifact_bytes || filling.packed > cache->max_cost)
+        return too_large_here(&filling, "packed", fault);
     (void)pthread_mutex_lock(&cache->lock);
     bool given = reserve(cache, entry, filling.packed);
     (void)pthread_mutex_unlock(&cache->lock);

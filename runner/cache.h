@@ -44,7 +44,9 @@ struct cache_source {
     int64_t size; /* of its bytes, as its row says: more are refused */
     cache_fetch *fetch;
     void *context;
-    int cancel_fd; /* readable: ends an unpack; -1 none */
+    int cancel_fd;  /* readable: ends an unpack; -1 none */
+    bool elsewhere; /* it may go to another worker: what only this cache is too small for, and not
+                       unpacking as such, is FAULT_UNAVAILABLE */
 };
 
 /* The unpacked artifact, fetched only if it isn't there; held until cache_release(). Whoever

@@ -75,7 +75,8 @@ static int fetch(struct job *job, struct fault *fault)
 {
     const struct worker_config *config = &job->slot->worker->config;
     struct blob_source blob = {job->slot->pg, job->queued.tenant_id, &job->artifact.blob_id};
-    struct cache_source source = {job->artifact.size, blob_fetch, &blob, job->slot->cancel_fd};
+    struct cache_source source = {job->artifact.size, blob_fetch, &blob, job->slot->cancel_fd,
+                                  false};
     if (cache_acquire(config->cache, &job->manifest->tool_sha256, job->descriptor->kind, &source,
                       &job->entry, fault) != 0)
         return -1;

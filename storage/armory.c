@@ -262,21 +262,28 @@ int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha
     return 0;
 }
 
-int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct artifact *ret_artifact,
-                        struct fault *fault)
+int armory_inspect_next(struct pg *pg, const struct uuid *worker_id, char *ret_tenant,
+                        struct artifact *ret_artifact, struct fault *fault)
 {
     static const struct pg_statement take = {
         "armory_inspect_next",
         "WITH next AS ("
-        "  SELECT tenant_id, sha256 FROM artifact"
-        "   WHERE state = 'inspecting' AND (inspect_until IS NULL OR inspect_until < now())"
-        "   ORDER BY ingested_at LIMIT 1 FOR UPDATE SKIP LOCKED"
+        "  SELECT x.tenant_id, x.sha256 FROM artifact x LEFT JOIN inspection_turn i USING "
+        "(tenant_id)"
+        "   WHERE x.state = 'inspecting'"
+        "     AND (x.inspect_until IS NULL OR x.inspect_until < now() OR"
+        "          (x.inspect_worker IS NOT NULL AND NOT EXISTS (SELECT FROM worker w"
+        "            WHERE w.worker_id = x.inspect_worker AND w.lease_expires_at > now())))"
+        "   ORDER BY i.taken_at NULLS FIRST, x.ingested_at LIMIT 1 FOR UPDATE OF x SKIP LOCKED"
+        "), turn AS ("
+        "  INSERT INTO inspection_turn AS i (tenant_id, taken_at) SELECT tenant_id, now() FROM next"
+        "  ON CONFLICT (tenant_id) DO UPDATE SET taken_at = greatest(i.taken_at, excluded.taken_at)"
         "), a AS ("
-        "  UPDATE artifact x SET inspect_until = now() + make_interval(secs => $1) FROM next"
-        "   WHERE x.tenant_id = next.tenant_id AND x.sha256 = next.sha256 RETURNING x.*"
+        "  UPDATE artifact x SET inspect_worker = $1, inspect_until = now() + interval '1 day'"
+        "    FROM next WHERE x.tenant_id = next.tenant_id AND x.sha256 = next.sha256 RETURNING x.*"
         ") SELECT " ARTIFACT_COLUMNS " FROM a JOIN tenant t USING (tenant_id)"};
     struct pg_params params = {0};
-    pg_int4(&params, seconds);
+    pg_uuid(&params, worker_id);
     AUTO_PGRESULT PGresult *result = NULL;
     struct artifact artifact;
     if (pg_query_as(pg, NULL, &take, &params, &result, fault) != 0)
@@ -291,6 +298,22 @@ int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct art
     return 0;
 }
 
+int armory_inspect_later(struct pg *pg, const struct uuid *worker_id, const char *tenant,
+                         const struct digest *sha256, int seconds, struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "armory_inspect_later",
+        "UPDATE artifact SET inspect_worker = NULL,"
+        " inspect_until = now() + make_interval(secs => $4)"
+        " WHERE tenant_id = $1 AND sha256 = $2 AND inspect_worker = $3 AND state = 'inspecting'"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_digest(&params, sha256);
+    pg_uuid(&params, worker_id);
+    pg_int4(&params, seconds);
+    return pg_query_as(pg, NULL, &update, &params, NULL, fault);
+}
+
 int armory_inspected(struct pg *pg, const char *tenant, const struct digest *sha256,
                      const char *rejected_because, const char *image, const struct event *event,
                      struct fault *fault)
@@ -298,7 +321,7 @@ int armory_inspected(struct pg *pg, const char *tenant, const struct digest *sha
     static const struct pg_statement update = {
         "armory_inspected",
         "UPDATE artifact SET state = CASE WHEN $3::text IS NULL THEN 'pending' ELSE 'rejected' END,"
-        " reason = $3, image = $4, inspect_until = NULL"
+        " reason = $3, image = $4, inspect_until = NULL, inspect_worker = NULL"
         " WHERE tenant_id = $1 AND sha256 = $2 AND state = 'inspecting'"};
     const char *tenants[] = {tenant, NULL};
     struct pg_params params = {0};

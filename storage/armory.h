@@ -102,10 +102,14 @@ typedef int armory_approval_each(void *context, const struct approval *approval)
 int armory_approvals(struct pg *pg, const char *tenant, const struct digest *sha256,
                      armory_approval_each *each, void *context, struct fault *fault) MUST_CHECK;
 
-/* Worker side: takes one artifact to inspect for the given time. FAULT_NOT_FOUND if none waits. The
- * tenant is written to ret_tenant (of TENANT_ID_MAX + 1 bytes). */
-int armory_inspect_next(struct pg *pg, int seconds, char *ret_tenant, struct artifact *ret_artifact,
-                        struct fault *fault) MUST_CHECK;
+/* Worker side: takes one artifact to inspect, for as long as the worker's lease holds; of the
+ * tenant whose last turn is longest ago, that which waits longest. FAULT_NOT_FOUND if none waits.
+ * The tenant is written to ret_tenant (of TENANT_ID_MAX + 1 bytes). */
+int armory_inspect_next(struct pg *pg, const struct uuid *worker_id, char *ret_tenant,
+                        struct artifact *ret_artifact, struct fault *fault) MUST_CHECK;
+/* Gives back what this worker took: anybody may take it in so many seconds. */
+int armory_inspect_later(struct pg *pg, const struct uuid *worker_id, const char *tenant,
+                         const struct digest *sha256, int seconds, struct fault *fault) MUST_CHECK;
 /* The inspection's end, with its event: pending, or rejected with a reason. `image` is the JSON of
  * an image that is not rejected, else NULL. Nothing is written where the artifact is not inspecting
  * any more. */

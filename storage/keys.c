@@ -162,11 +162,14 @@ int keys_list(struct pg *pg, const char *tenant, keys_each *each, void *context,
               struct fault *fault)
 {
     static const struct pg_statement read = {
-        "keys_list", "SELECT kid, alg, not_before, not_after, created_by, created_at, revoked_at "
-                     "FROM verification_key WHERE tenant_id = $1 "
-                     "ORDER BY created_at DESC, kid LIMIT 1000"};
+        "keys_list",
+        "SELECT * FROM (SELECT kid, alg, not_before, not_after, created_by, created_at, revoked_at"
+        "  FROM verification_key WHERE tenant_id = $1"
+        " ORDER BY revoked_at IS NULL AND (not_after IS NULL OR not_after > now()) DESC,"
+        "   created_at DESC, kid LIMIT $2) k ORDER BY created_at DESC, kid"};
     struct pg_params params = {0};
     pg_text(&params, tenant);
+    pg_int4(&params, KEYS_LIVE_MAX);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
         return -1;

@@ -28,8 +28,11 @@ void key_record_free(struct key_record *record);
 int keys_find(struct pg *pg, const char *tenant, const char *kid, struct key_record *ret_record,
               struct fault *fault) MUST_CHECK;
 
+#define KEYS_LIVE_MAX 1000 /* of a tenant, neither revoked nor expired; the table says so too */
+
 /* Adds `count` (1 or more) records, each with its event, all or none, for one API key: the first
- * record's. FAULT_STATE_CONFLICT names a kid that is taken (for ever). */
+ * record's. FAULT_STATE_CONFLICT names a kid that is taken (for ever); FAULT_QUOTA_EXCEEDED past
+ * KEYS_LIVE_MAX. */
 int keys_add(struct pg *pg, const char *tenant, const struct key_record *records,
              const struct event *const *events, size_t count, struct fault *fault) MUST_CHECK;
 
@@ -38,7 +41,8 @@ int keys_add(struct pg *pg, const char *tenant, const struct key_record *records
 int keys_revoke(struct pg *pg, const char *tenant, const char *kid, const char *asked_by_key,
                 const struct event *event, struct fault *fault) MUST_CHECK;
 
-/* All keys of the tenant, newest first, at most 1,000, without secrets. */
+/* The tenant's keys, newest first, at most KEYS_LIVE_MAX, the live ones before all others are left
+ * out; without secrets. */
 typedef int keys_each(void *context, const struct key_record *record);
 int keys_list(struct pg *pg, const char *tenant, keys_each *each, void *context,
               struct fault *fault) MUST_CHECK;

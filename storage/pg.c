@@ -43,7 +43,7 @@ static int pg_fail(struct pg *pg, const PGresult *result, struct fault *fault)
                          words);
     if (strcmp(state, "23505") == 0)
         return fault_set(fault, FAULT_STATE_CONFLICT, "it exists already");
-    if (strcmp(state, "SP001") == 0) /* ours: usage_count() */
+    if (strcmp(state, "SP001") == 0) /* ours: a quota of the tenant */
         return fault_set(fault, FAULT_QUOTA_EXCEEDED, "%s", words);
     return fault_set(fault, FAULT_INTERNAL, "database: %s %s", state, words);
 }

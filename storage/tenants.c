@@ -221,11 +221,13 @@ int api_keys_list(struct pg *pg, const char *tenant, api_keys_each *each, void *
 {
     static const struct pg_statement read = {
         "api_keys_list",
-        "SELECT api_key_id, principal, array_to_string(roles, ','), created_by, created_at, "
-        "expires_at, revoked_at "
-        "FROM api_key WHERE tenant_id = $1 ORDER BY created_at DESC, api_key_id LIMIT 1000"};
+        "SELECT * FROM (SELECT api_key_id, principal, array_to_string(roles, ','), created_by,"
+        "    created_at, expires_at, revoked_at FROM api_key WHERE tenant_id = $1"
+        "   ORDER BY revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) DESC,"
+        "     created_at DESC, api_key_id LIMIT $2) k ORDER BY created_at DESC, api_key_id"};
     struct pg_params params = {0};
     pg_text(&params, tenant);
+    pg_int4(&params, API_KEYS_LIVE_MAX);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
         return -1;

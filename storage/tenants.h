@@ -55,7 +55,11 @@ int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock,
 int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key,
                   struct fault *fault) MUST_CHECK;
 
-/* Stores a key with its event. */
+#define API_KEYS_LIVE_MAX                                                                          \
+    1000 /* of a tenant, neither revoked nor expired; the table says so too                        \
+          */
+
+/* Stores a key with its event. FAULT_QUOTA_EXCEEDED past API_KEYS_LIVE_MAX. */
 int api_keys_create(struct pg *pg, const struct api_key *key, const struct event *event,
                     struct fault *fault) MUST_CHECK;
 
@@ -65,7 +69,8 @@ int api_keys_create(struct pg *pg, const struct api_key *key, const struct event
 int api_keys_revoke(struct pg *pg, const char *tenant, const char *id, const char *asked_by_key,
                     const struct event *event, struct fault *fault) MUST_CHECK;
 
-/* The tenant's keys, newest first, at most 1,000, without their hashes. -1 from `each` stops. */
+/* The tenant's keys, newest first, at most API_KEYS_LIVE_MAX, the live ones before all others are
+ * left out; without their hashes. -1 from `each` stops. */
 typedef int api_keys_each(void *context, const struct api_key *key);
 int api_keys_list(struct pg *pg, const char *tenant, api_keys_each *each, void *context,
                   struct fault *fault) MUST_CHECK;

@@ -293,6 +293,19 @@ static void the_table_holds_the_four_eyes_rule(void **state)
                   " api_key_id, comment) VALUES ('%s', '\\x%s', '\\x%s', '%s', '%s', 'c')",
                   scene->tenant, digest_hex(&tool).text, digest_hex(&descriptor).text,
                   cases[i].principal, cases[i].key);
+    /* Nobody has seen yet what an artifact is that is still inspected; what was rejected is over.
+     */
+    struct digest unseen = scene_artifact(scene, scene->tenant, "unseen");
+    struct digest rejected = scene_artifact(scene, scene->tenant, "rejected");
+    struct fault fault;
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &rejected, "a device", NULL, &fault));
+    const struct digest *const closed[] = {&unseen, &rejected};
+    for (size_t i = 0; i < ARRAY_LEN(closed); i++)
+        scene_try(scene, "sallyport_api", scene->tenant, "23514",
+                  "INSERT INTO artifact_approval (tenant_id, sha256, descriptor_sha256, principal,"
+                  " api_key_id, comment) SELECT tenant_id, sha256, descriptor_sha256, 'bob', '%s',"
+                  " 'c' FROM artifact WHERE tenant_id = '%s' AND sha256 = '\\x%s'",
+                  bob, scene->tenant, digest_hex(closed[i]).text);
     scene_approve(scene, scene->tenant, &tool, "bob");
     static const char *const changes[] = {"UPDATE artifact_approval SET comment = 'c'",
                                           "DELETE FROM artifact_approval",

@@ -17,43 +17,92 @@ static void clear_waiting(struct scene *scene)
     scene_sql(scene, "UPDATE artifact SET state = 'rejected' WHERE state = 'inspecting'");
 }
 
-static bool take(struct scene *scene, struct pg *pg, int seconds, struct digest *ret_sha256)
+/* Takes the next, of whatever tenant; false if none waits. */
+static bool take(struct scene *scene, const struct uuid *worker, struct digest *ret_sha256)
 {
     struct fault fault;
     char tenant[TENANT_ID_MAX + 1];
     AUTO_ARTIFACT struct artifact artifact = {0};
-    if (armory_inspect_next(pg, seconds, tenant, &artifact, &fault) != 0) {
+    if (armory_inspect_next(scene->worker, worker, tenant, &artifact, &fault) != 0) {
         assert_fault(-1, FAULT_NOT_FOUND, "waits");
         return false;
     }
-    assert_string_equal(tenant, scene->tenant);
     assert_int_equal(artifact.state, ARTIFACT_INSPECTING);
     assert_true(span_equal(artifact.descriptor, span_text("{}")));
     *ret_sha256 = artifact.sha256;
     return true;
 }
 
+static void assert_takes(struct scene *scene, const struct uuid *worker,
+                         const struct digest *expected)
+{
+    struct digest taken;
+    assert_true(take(scene, worker, &taken));
+    assert_true(digest_equal(&taken, expected));
+}
+
 static void the_oldest_is_inspected_first_and_once(void **state)
 {
     struct scene *scene = *state;
     clear_waiting(scene);
+    struct uuid worker = scene_worker(scene);
     struct digest taken, tools[3];
     static const char *const names[] = {"one", "two", "three"};
     for (int i = 0; i < 3; i++)
         tools[i] = scene_artifact(scene, scene->tenant, names[i]);
-    for (int i = 0; i < 3; i++) {
-        assert_true(take(scene, scene->worker, 600, &taken));
-        assert_true(digest_equal(&taken, &tools[i]));
-    }
-    assert_false(take(scene, scene->worker, 600, &taken));
-    /* Its worker never came back: another takes it up. */
-    scene_sql(scene,
-              "UPDATE artifact SET inspect_until = now() - interval '1 second' WHERE sha256 "
-              "= '\\x%s'",
-              digest_hex(&tools[1]).text);
-    assert_true(take(scene, scene->worker, 600, &taken));
-    assert_true(digest_equal(&taken, &tools[1]));
-    assert_false(take(scene, scene->worker, 600, &taken));
+    for (int i = 0; i < 3; i++)
+        assert_takes(scene, &worker, &tools[i]);
+    assert_false(take(scene, &worker, &taken));
+}
+
+/* However long it takes; and not a moment longer. */
+static void an_inspection_is_held_while_its_worker_lives(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    clear_waiting(scene);
+    struct uuid one = scene_worker(scene), two = scene_worker(scene), three = scene_worker(scene);
+    struct digest taken, tool = scene_artifact(scene, scene->tenant, "tool");
+    assert_takes(scene, &one, &tool);
+    scene_sql(scene, "UPDATE artifact SET inspect_until = inspect_until - interval '23 hours'"
+                     " WHERE state = 'inspecting'");
+    assert_false(take(scene, &two, &taken));
+    scene_expire(scene, &one);
+    assert_takes(scene, &two, &tool);
+    /* Only who has it gives it back, for as long as it says. */
+    assert_ok(armory_inspect_later(scene->worker, &one, scene->tenant, &tool, 0, &fault));
+    assert_false(take(scene, &three, &taken));
+    assert_ok(armory_inspect_later(scene->worker, &two, scene->tenant, &tool, 600, &fault));
+    scene_expire(scene, &two);
+    assert_false(take(scene, &three, &taken));
+    scene_sql(scene, "UPDATE artifact SET inspect_until = now() - interval '1 second'"
+                     " WHERE state = 'inspecting'");
+    assert_takes(scene, &three, &tool);
+    assert_ok(scene_inspection(scene->worker, scene->tenant, &tool, NULL, NULL, &fault));
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM artifact WHERE state = 'pending'"
+                                         " AND inspect_worker IS NOT NULL"),
+                     0);
+}
+
+/* A publisher's pile of slow archives does not make the others wait for all of it. */
+static void tenants_take_turns(void **state)
+{
+    struct scene *scene = *state;
+    clear_waiting(scene);
+    struct uuid worker = scene_worker(scene);
+    struct digest taken, pile[4], few[2];
+    static const char *const names[] = {"p1", "p2", "p3", "p4"};
+    for (size_t i = 0; i < ARRAY_LEN(pile); i++)
+        pile[i] = scene_artifact(scene, scene->tenant, names[i]);
+    few[0] = scene_artifact(scene, scene->other, "f1");
+    assert_takes(scene, &worker, &pile[0]);
+    assert_takes(scene, &worker, &few[0]);
+    assert_takes(scene, &worker, &pile[1]);
+    few[1] = scene_artifact(scene, scene->other, "f2"); /* later than all of the pile */
+    assert_takes(scene, &worker, &few[1]);
+    assert_takes(scene, &worker, &pile[2]);
+    assert_takes(scene, &worker, &pile[3]);
+    assert_false(take(scene, &worker, &taken));
 }
 
 /* What another worker has in its hands is passed over without waiting. */
@@ -61,17 +110,16 @@ static void workers_do_not_wait_for_each_other(void **state)
 {
     struct scene *scene = *state;
     clear_waiting(scene);
+    struct uuid worker = scene_worker(scene);
     struct digest taken, first = scene_artifact(scene, scene->tenant, "one");
     struct digest second = scene_artifact(scene, scene->tenant, "two");
     scene_sql(scene, "BEGIN");
     scene_sql(scene, "SELECT FROM artifact WHERE sha256 = '\\x%s' FOR UPDATE",
               digest_hex(&first).text);
-    assert_true(take(scene, scene->worker, 600, &taken));
-    assert_true(digest_equal(&taken, &second));
-    assert_false(take(scene, scene->worker, 600, &taken));
+    assert_takes(scene, &worker, &second);
+    assert_false(take(scene, &worker, &taken));
     scene_sql(scene, "ROLLBACK");
-    assert_true(take(scene, scene->worker, 600, &taken));
-    assert_true(digest_equal(&taken, &first));
+    assert_takes(scene, &worker, &first);
 }
 
 static void an_inspection_ends_once(void **state)
@@ -104,7 +152,8 @@ static void an_inspection_ends_once(void **state)
               digest_hex(&gone).text);
     assert_ok(scene_inspection(scene->worker, scene->tenant, &gone, NULL, NULL, &fault));
     assert_int_equal(state_of(scene, &gone), ARTIFACT_REVOKED);
-    assert_false(take(scene, scene->worker, 600, &taken));
+    struct uuid worker = scene_worker(scene);
+    assert_false(take(scene, &worker, &taken));
     assert_fault(scene_inspection(scene->api, scene->tenant, &good, NULL, NULL, &fault),
                  FAULT_INTERNAL, "42501");
 }
@@ -239,6 +288,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(the_oldest_is_inspected_first_and_once),
+        SCENE_TEST(an_inspection_is_held_while_its_worker_lives),
+        SCENE_TEST(tenants_take_turns),
         SCENE_TEST(workers_do_not_wait_for_each_other),
         SCENE_TEST(an_inspection_ends_once),
         SCENE_TEST(an_inspection_says_how_an_image_starts),

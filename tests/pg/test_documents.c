@@ -268,8 +268,11 @@ static void the_tenant_s_policy(void **state)
     attach(scene, &tool, DOCUMENT_SBOM, "{\"a\":1}", SEVERITY_NONE);
     scene_approve(scene, tenant, &tool, "bob");
     assert_standing(scene, &tool, 1, ARTIFACT_LACKS_NOTHING);
+    scene_sql(scene, "UPDATE tenant SET require_report = true WHERE tenant_id = '%s'", tenant);
+    assert_standing(scene, &tool, 0, ARTIFACT_LACKS_REPORT);
+    /* How bad it is nobody knows without a report: a worst finding asks for one by itself. */
     scene_sql(scene,
-              "UPDATE tenant SET require_report = true, max_severity = %d WHERE tenant_id = '%s'",
+              "UPDATE tenant SET require_report = false, max_severity = %d WHERE tenant_id = '%s'",
               SEVERITY_MEDIUM, tenant);
     assert_standing(scene, &tool, 0, ARTIFACT_LACKS_REPORT);
     static const struct {

@@ -185,6 +185,42 @@ static void what_expired_goes_a_day_later_with_its_bytes(void **state)
     assert_int_equal(usage_of(scene, scene->tenant).inputs, 3 + 6 + 4);
 }
 
+/* A quota of bytes alone would let in a row for every byte. */
+static void there_is_an_end_to_small_things(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct input stored;
+    bool created = true;
+    (void)scene_input(scene, scene->tenant, "a", INT64_MIN);
+    assert_int_equal(scene_number(scene,
+                                  "SELECT input_count * 10 + artifact_count FROM tenant_usage"
+                                  " WHERE tenant_id = '%s'",
+                                  scene->tenant),
+                     10);
+    scene_sql(scene,
+              "UPDATE tenant_usage SET input_count = 999999, artifact_count = 99999"
+              " WHERE tenant_id = '%s'",
+              scene->tenant);
+    (void)scene_input(scene, scene->tenant, "b", INT64_MIN);
+    (void)scene_artifact(scene, scene->tenant, "last");
+    struct input input = {.sha256 = digest_of("c", 1),
+                          .blob_id = scene_upload(scene, scene->tenant, "c"),
+                          .size = 1,
+                          .expires_ms = INT64_MIN};
+    assert_fault(inputs_add(scene->api, scene->tenant, &input, "a", &created, &stored, &fault),
+                 FAULT_QUOTA_EXCEEDED, "1000000 inputs");
+    scene_try(scene, "sallyport_owner", NULL, "SP001",
+              "INSERT INTO artifact (tenant_id, sha256, blob_id, size, kind, name, version,"
+              " descriptor, descriptor_sha256, ingested_by) SELECT tenant_id, sha256('x'), blob_id,"
+              " size, kind, name, version, descriptor, descriptor_sha256, ingested_by FROM artifact"
+              " WHERE tenant_id = '%s'",
+              scene->tenant);
+    scene_sql(scene, "DELETE FROM input WHERE tenant_id = '%s' AND sha256 = sha256('b')",
+              scene->tenant);
+    assert_ok(inputs_add(scene->api, scene->tenant, &input, "a", &created, &stored, &fault));
+}
+
 static void a_quota_of_inputs_holds(void **state)
 {
     struct scene *scene = *state;
@@ -311,6 +347,7 @@ int main(void)
         SCENE_TEST(an_incomplete_upload_is_no_input),
         SCENE_TEST(a_push_renews_an_input),
         SCENE_TEST(what_expired_goes_a_day_later_with_its_bytes),
+        SCENE_TEST(there_is_an_end_to_small_things),
         SCENE_TEST(a_quota_of_inputs_holds),
         SCENE_TEST(a_quota_of_artifacts_holds),
         SCENE_TEST(nobody_writes_the_count),

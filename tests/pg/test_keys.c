@@ -238,6 +238,39 @@ static void a_tenant_lists_its_own_newest_first(void **state)
     assert_string_equal(theirs.kids[0], "theirs");
 }
 
+static int count_one(void *context, const struct key_record *record)
+{
+    struct listing *listing = context;
+    listing->count++;
+    listing->revoked[0] |= record->revoked_ms != INT64_MIN;
+    return 0;
+}
+
+/* Revoked and expired ones do not count; and every one that counts is listed. */
+static void a_tenant_has_a_thousand_live_keys_at_most(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char fill[] =
+        "INSERT INTO verification_key (tenant_id, kid, alg, public_pem, created_by, created_at,"
+        " not_after, revoked_at) SELECT '%s', '%s-' || n, 'EdDSA', 'pem', 'admin', now() - "
+        "interval '1 hour', %s, %s FROM generate_series(1, %d) n";
+    const char *tenant = scene->tenant;
+    scene_sql(scene, fill, tenant, "live", "now() + interval '1 hour'", "NULL", KEYS_LIVE_MAX - 1);
+    scene_sql(scene, fill, tenant, "expired", "now() - interval '1 minute'", "NULL", 20);
+    scene_sql(scene, fill, tenant, "revoked", "NULL", "now()", 20);
+    struct key_record last = record_of("last"), more = record_of("more");
+    assert_ok(add(scene, tenant, &last, &fault));
+    assert_fault(add(scene, tenant, &more, &fault), FAULT_QUOTA_EXCEEDED, "1000");
+    assert_ok(add(scene, scene->other, &more, &fault));
+    struct listing listing = {0};
+    assert_ok(keys_list(scene->api, tenant, count_one, &listing, &fault));
+    assert_int_equal(listing.count, KEYS_LIVE_MAX);
+    assert_false(listing.revoked[0]);
+    assert_ok(revoke_key(scene, tenant, "live-1", &fault));
+    assert_ok(add(scene, tenant, &more, &fault));
+}
+
 /* A wrapped secret moved to another tenant or kid does not open. */
 static void a_wrapped_secret_opens_in_its_place_only(void **state)
 {
@@ -333,6 +366,7 @@ int main(void)
         SCENE_TEST(a_key_is_revoked_once_by_its_tenant),
         SCENE_TEST(hmac_only_where_the_tenant_allows_it),
         SCENE_TEST(a_tenant_lists_its_own_newest_first),
+        SCENE_TEST(a_tenant_has_a_thousand_live_keys_at_most),
         SCENE_TEST(a_wrapped_secret_opens_in_its_place_only),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);

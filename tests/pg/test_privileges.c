@@ -21,7 +21,7 @@ static const struct {
      {"INSERT(blob_id,descriptor,descriptor_sha256,ingested_by,kind,name,sha256,size,tenant_id,"
       "version) SELECT "
       "UPDATE(reason,report_severity,report_sha256,revoked_at,revoked_by,round,sbom_sha256,state)",
-      "SELECT UPDATE(image,inspect_until,reason,state)", NULL, "SELECT"}},
+      "SELECT UPDATE(image,inspect_until,inspect_worker,reason,state)", NULL, "SELECT"}},
     {"artifact_approval", {"INSERT SELECT", "SELECT", NULL, "SELECT"}},
     {"artifact_document",
      {"INSERT(attached_by,body,document_sha256,format,kind,round,sha256,summary,tenant_id) SELECT",
@@ -44,6 +44,7 @@ static const struct {
       NULL}},
     {"fence", {NULL, "USAGE", NULL, NULL}},
     {"input", {"INSERT SELECT UPDATE(expires_at)", "SELECT", NULL, "SELECT"}},
+    {"inspection_turn", {NULL, "INSERT SELECT UPDATE(taken_at)", NULL, NULL}},
     {"ledger_batch", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},
     {"ledger_checkpoint", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},
     {"ledger_entry", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},

@@ -258,6 +258,40 @@ static void a_tenant_lists_its_own_newest_first(void **state)
 }
 
 /* A key of the platform has no tenant: found by its id, no tenant's to see or to revoke. */
+static int count_one(void *context, const struct api_key *key)
+{
+    assert_true(key->revoked_ms == INT64_MIN);
+    ++*(int *)context;
+    return 0;
+}
+
+/* Revoked and expired ones do not count; and every one that counts is listed. */
+static void a_tenant_has_a_thousand_live_keys_at_most(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char fill[] =
+        "INSERT INTO api_key (api_key_id, tenant_id, principal, roles, secret_hash, created_by,"
+        " created_at, expires_at, revoked_at) SELECT 'dd' || lpad(to_hex(%d + n), 14, '0'), '%s',"
+        " 'alice', '{viewer}', sha256(''), 'x', now() - interval '1 hour', %s, %s"
+        " FROM generate_series(1, %d) n";
+    scene_sql(scene, fill, 0, scene->tenant, "now() + interval '1 hour'", "NULL",
+              API_KEYS_LIVE_MAX - 1);
+    scene_sql(scene, fill, 10000, scene->tenant, "now() - interval '1 minute'", "NULL", 20);
+    scene_sql(scene, fill, 20000, scene->tenant, "NULL", "now()", 20);
+    struct api_key last = key_of(scene->tenant, "eeeeeeeeeeeeeee1", ROLE_ADMIN, INT64_MIN);
+    struct api_key more = key_of(scene->tenant, "eeeeeeeeeeeeeee2", ROLE_ADMIN, INT64_MIN);
+    AUTO_EVENT struct event *one = scene_event(EVENT_APIKEY_CREATED, scene->tenant, "1", NULL);
+    AUTO_EVENT struct event *two = scene_event(EVENT_APIKEY_CREATED, scene->tenant, "2", NULL);
+    assert_ok(api_keys_create(scene->api, &last, one, &fault));
+    assert_fault(api_keys_create(scene->api, &more, two, &fault), FAULT_QUOTA_EXCEEDED, "1000");
+    int count = 0;
+    assert_ok(api_keys_list(scene->api, scene->tenant, count_one, &count, &fault));
+    assert_int_equal(count, API_KEYS_LIVE_MAX);
+    scene_sql(scene, "UPDATE api_key SET revoked_at = now() WHERE api_key_id = '%s'", last.id);
+    assert_ok(api_keys_create(scene->api, &more, two, &fault));
+}
+
 static void a_platform_key_is_no_tenant_s(void **state)
 {
     struct scene *scene = *state;
@@ -307,6 +341,7 @@ int main(void)
         SCENE_TEST(only_live_api_keys_are_found),
         SCENE_TEST(a_key_is_revoked_once_by_its_tenant),
         SCENE_TEST(a_tenant_lists_its_own_newest_first),
+        SCENE_TEST(a_tenant_has_a_thousand_live_keys_at_most),
         SCENE_TEST(a_platform_key_is_no_tenant_s),
         SCENE_TEST(the_table_refuses_what_is_no_key),
     };

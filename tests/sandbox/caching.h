@@ -27,7 +27,7 @@ struct source {
     const struct artifact *artifact;
     struct caching *caching; /* the accounts are looked at before each piece; may be NULL */
     int fetches;
-    bool fail, corrupt;
+    bool fail, corrupt, elsewhere;
     pthread_barrier_t *gate;  /* passed before the first byte */
     pthread_barrier_t *gate2; /* and then this */
 };
@@ -151,7 +151,8 @@ __attribute__((unused)) static int teardown(void **state)
 __attribute__((unused)) static int acquire(struct caching *caching, struct source *source,
                                            struct cache_entry **entry, struct fault *fault)
 {
-    struct cache_source from = {(int64_t)source->artifact->len, fetch, source, -1};
+    struct cache_source from = {(int64_t)source->artifact->len, fetch, source, -1,
+                                source->elsewhere};
     return cache_acquire(caching->cache, &source->artifact->digest, ARTIFACT_ROOTFS, &from, entry,
                          fault);
 }

@@ -50,7 +50,8 @@ __attribute__((unused)) static void escape_write(const char *path, const char *t
 __attribute__((unused)) static const char *escape_path(const struct harness *harness,
                                                        const char *name, char *path, size_t size)
 {
-    (void)snprintf(path, size, "%s%s", harness->folder, name);
+    int len = snprintf(path, size, "%s%s", harness->folder, name);
+    assert_true(len > 0 && (size_t)len < size);
     return path;
 }
 

@@ -63,6 +63,32 @@ static void test_too_large(void **state)
     assert_int_equal(source.fetches, 1);
 }
 
+/* An inspection is final: what only this worker's cache is too small for must not be said of the
+ * artifact. What unpacks to more than may be unpacked anywhere is. */
+static void test_too_large_here_only(void **state)
+{
+    struct caching *caching = *state;
+    struct source source = {.artifact = &caching->one, .elsewhere = true};
+    caching->config.max_artifact_bytes = 1000;
+    reopen(caching);
+    expect_fault(caching, &source, FAULT_UNAVAILABLE);
+    caching->config.max_artifact_bytes = 8 * MIB;
+    caching->config.max_bytes = MIB / 2;
+    reopen(caching);
+    expect_fault(caching, &source, FAULT_UNAVAILABLE);
+    caching->config.max_bytes = 3 * MIB / 2;
+    reopen(caching);
+    expect_fault(caching, &source, FAULT_UNAVAILABLE);
+    caching->config.max_bytes = 64 * MIB;
+    caching->config.unpack.max_bytes = MIB / 2;
+    caching->config.unpack.max_entries = 100;
+    reopen(caching);
+    expect_fault(caching, &source, FAULT_TOO_LARGE);
+    caching->config.unpack.max_bytes = MIB;
+    reopen(caching);
+    use(caching, &source);
+}
+
 /* More bytes arrive than the row says: no more are taken. */
 static void test_a_size_that_lies(void **state)
 {
@@ -70,7 +96,7 @@ static void test_a_size_that_lies(void **state)
     struct source source = {.artifact = &caching->one};
     static const int64_t sizes[] = {1, MIB / 2, 0, -1, INT64_MIN, INT64_MAX};
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-        struct cache_source from = {sizes[i], fetch, &source, -1};
+        struct cache_source from = {sizes[i], fetch, &source, -1, false};
         struct cache_entry *entry = NULL;
         struct fault fault = {0};
         assert_int_equal(cache_acquire(caching->cache, &caching->one.digest, ARTIFACT_ROOTFS, &from,
@@ -335,6 +361,7 @@ int main(void)
         CASE(test_fetched_once),
         CASE(test_what_fails_leaves_nothing),
         CASE(test_too_large),
+        CASE(test_too_large_here_only),
         CASE(test_a_size_that_lies),
         CASE(test_room_grows),
         CASE(test_one_fetch_for_all),

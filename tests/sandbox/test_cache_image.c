@@ -73,7 +73,7 @@ static struct cache_entry *acquire(struct caching *caching)
 {
     struct cache_entry *entry = NULL;
     struct fault fault = {0};
-    struct cache_source source = {(int64_t)caching->archive.len, fetch, caching, -1};
+    struct cache_source source = {(int64_t)caching->archive.len, fetch, caching, -1, false};
     if (cache_acquire(caching->cache, &caching->digest, ARTIFACT_OCI, &source, &entry, &fault) != 0)
         fail_msg("%s", fault.detail);
     assert_int_equal(cache_entry_check(entry, &fault), 0);

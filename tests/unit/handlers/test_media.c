@@ -242,6 +242,8 @@ static void numbers_in_queries(void **state)
                                       "+5",
                                       "",
                                       "x",
+                                      "05",
+                                      "00",
                                       "5x",
                                       "5%20",
                                       "0x5",
