@@ -46,8 +46,8 @@ INSERT INTO sallyport.tenant_turn (tenant_id) SELECT tenant_id FROM sallyport.te
 -- the held ones are counted, in a statement (and snapshot) of its own: no claim is made beyond it. Who has locked
 -- something already does not wait for more, but passes over: no two wait for each other.
 --
--- Planned for the indexes, whatever the statistics say: a plan made while the queue was short is used when it is long. Compiling
--- it (jit) takes a hundred times as long as running it.
+-- Planned for the indexes, whatever the statistics say: a plan made while the queue was short is used when it is long.
+-- To compile it (jit) takes a hundred times as long as to run it.
 CREATE FUNCTION sallyport.queue_claim(claimer uuid, most integer)
     RETURNS TABLE (execution_id uuid, worker_id uuid, fence bigint)
     LANGUAGE plpgsql ROWS 1 SET search_path = sallyport, pg_temp SET jit = off
