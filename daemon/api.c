@@ -42,6 +42,7 @@ static int open_gateway(const struct settings *settings, const struct master_key
         .master_key = master_key,
         .window = {settings->manifest_max_age * 1000, settings->manifest_max_ahead * 1000},
         .queue_max = settings->queue_max,
+        .queue_total_max = settings->queue_total_max,
         .wait_max_ms = settings->wait_max * 1000,
         .waiters_max = (size_t)settings->connections / 2,
         .artifact_max = settings->artifact_max_mib << 20,

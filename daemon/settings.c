@@ -59,7 +59,10 @@ static const struct setting settings_table[] = {
     {"manifest-max-ahead", NUMBER, AT(manifest_max_ahead), "60", 0, 3600, COMMAND_API,
      "how many seconds ahead it may lie"},
     {"queue-max", NUMBER, AT(queue_max), "100000", 1, 10000000, COMMAND_API,
-     "executions waiting or running; submissions past it get 429"},
+     "executions of one tenant waiting or running, where it has no tenant-queue-max of its own; "
+     "its submissions past it get 429"},
+    {"queue-total-max", NUMBER, AT(queue_total_max), "1000000", 1, 10000000, COMMAND_API,
+     "executions of all tenants waiting or running; submissions past it get 429"},
     {"wait-max", NUMBER, AT(wait_max), "60", 1, 600, COMMAND_API,
      "most seconds that Prefer: wait may ask for"},
     {"artifact-max-mib", NUMBER, AT(artifact_max_mib), "2048", 1, 1048576,
@@ -145,6 +148,12 @@ static const struct setting settings_table[] = {
      "what its inputs may amount to; 0: as it is, 10240 for a new tenant"},
     {"artifact-quota-mib", NUMBER, AT(artifact_quota_mib), "0", 0, 1 << 30, COMMAND_TENANT,
      "what its artifacts may amount to; 0: as it is, 102400 for a new tenant"},
+    {"max-running", NUMBER, AT(max_running), "0", -1, 1000000, COMMAND_TENANT,
+     "how many of its executions all workers together may hold at once; 0: as it is, any number "
+     "for a new tenant; -1: any number"},
+    {"tenant-queue-max", NUMBER, AT(tenant_queue_max), "0", -1, 10000000, COMMAND_TENANT,
+     "how many of its executions may wait or run; 0: as it is, the api's queue-max for a new "
+     "tenant; -1: the api's queue-max"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

@@ -33,7 +33,7 @@ struct settings {
     /* api */
     int64_t request_threads, stream_threads, connections;
     int64_t manifest_max_age, manifest_max_ahead;
-    int64_t queue_max, wait_max, artifact_max_mib, input_max_mib, input_ttl_hours;
+    int64_t queue_max, queue_total_max, wait_max, artifact_max_mib, input_max_mib, input_ttl_hours;
     bool access_log;
     const char *verify_asymmetric, *verify_hmac;
     /* worker */
@@ -52,7 +52,7 @@ struct settings {
     /* tenant */
     int64_t quorum;
     const char *allow_hmac, *require_sbom, *require_report, *max_severity;
-    int64_t input_quota_mib, artifact_quota_mib;
+    int64_t input_quota_mib, artifact_quota_mib, max_running, tenant_queue_max;
 };
 
 /* Reads them all for a command; the texts live as long as the process (argv, environment, and a

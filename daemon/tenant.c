@@ -40,7 +40,9 @@ static int read_wishes(const struct settings *settings, struct tenant_policy *re
 {
     struct tenant_policy policy = {.quorum = (int)settings->quorum,
                                    .input_quota_mib = settings->input_quota_mib,
-                                   .artifact_quota_mib = settings->artifact_quota_mib};
+                                   .artifact_quota_mib = settings->artifact_quota_mib,
+                                   .max_running = (int32_t)settings->max_running,
+                                   .queue_max = (int32_t)settings->tenant_queue_max};
     enum tenant_wish hmac;
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
@@ -59,6 +61,13 @@ static void say_switch(json_t *data, const char *name, enum tenant_wish wish)
 {
     if (wish != TENANT_AS_IS)
         (void)json_object_set_new(data, name, json_boolean(wish == TENANT_ON));
+}
+
+/* A bound, or null where it has none of its own. */
+static void say_bound(json_t *data, const char *name, int32_t bound)
+{
+    if (bound != 0)
+        (void)json_object_set_new(data, name, bound < 0 ? json_null() : json_integer(bound));
 }
 
 /* The event says what was asked for, not what was there. */
@@ -87,6 +96,8 @@ static int build(const struct settings *settings, enum event_type type,
     if (policy->artifact_quota_mib > 0)
         (void)json_object_set_new(data, "artifact_quota_mib",
                                   json_integer(policy->artifact_quota_mib));
+    say_bound(data, "max_running", policy->max_running);
+    say_bound(data, "queue_max", policy->queue_max);
     return event_build(&head, data, ret_event, fault);
 }
 

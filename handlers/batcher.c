@@ -14,6 +14,7 @@
 struct batcher {
     struct gateway *gateway;
     struct pg *pg;
+    struct rooms *rooms; /* of its thread */
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -76,7 +77,7 @@ static void admit(struct batcher *batcher, struct batch *batch)
             admissions[count++] = &batch->all[i]->admission;
     if (count == 0)
         return;
-    admission_commit(batcher->pg, admissions, count);
+    admission_commit(batcher->pg, batcher->rooms, admissions, count);
     metric_add(batcher->batches, 1);
     for (size_t i = 0; i < batch->count; i++) {
         struct submission *submission = batch->all[i];
@@ -172,7 +173,8 @@ int batcher_start(struct gateway *gateway, struct batcher **ret_batcher, struct 
 {
     AUTO_FREE struct batcher *batcher = calloc(1, sizeof *batcher);
     AUTO_PG struct pg *pg = NULL;
-    if (batcher == NULL)
+    AUTO_ROOMS struct rooms *rooms = rooms_new(gateway->config.queue_max);
+    if (batcher == NULL || rooms == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     if (pg_open(gateway->config.database, "api writer", &pg, fault) != 0)
         return -1;
@@ -188,11 +190,13 @@ int batcher_start(struct gateway *gateway, struct batcher **ret_batcher, struct 
         metric_counter(metrics, "sallyport_admission_batches_total", "", "Admission transactions");
     batcher->gateway = gateway;
     batcher->pg = pg;
+    batcher->rooms = rooms;
     if (pthread_mutex_init(&batcher->mutex, NULL) != 0 ||
         pthread_cond_init(&batcher->changed, NULL) != 0 ||
         pthread_create(&batcher->thread, NULL, batcher_main, batcher) != 0)
         return fault_set(fault, FAULT_INTERNAL, "cannot start the admission writer");
     (void)TAKE(pg);
+    (void)TAKE(rooms);
     *ret_batcher = TAKE(batcher);
     return 0;
 }
@@ -209,5 +213,6 @@ void batcher_stop(struct batcher *batcher)
     (void)pthread_mutex_destroy(&batcher->mutex);
     (void)pthread_cond_destroy(&batcher->changed);
     pg_free(batcher->pg);
+    rooms_free(batcher->rooms);
     free(batcher);
 }

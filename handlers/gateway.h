@@ -23,7 +23,9 @@ struct gateway_config {
     const struct master_key *master_key; /* NULL: HMAC keys are not served */
     struct manifest_window window;
     struct verify_policy verify;
-    int64_t queue_max;   /* executions waiting or running; 429 past it */
+    /* Executions waiting or running, 429 past it: of a tenant without a bound of its own, of all.
+     */
+    int64_t queue_max, queue_total_max;
     int64_t wait_max_ms; /* cap of Prefer: wait */
     size_t waiters_max;
     int64_t artifact_max; /* bytes */

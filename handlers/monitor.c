@@ -48,7 +48,7 @@ static int look(struct monitor *monitor, struct fault *fault)
 {
     struct ledger_status status;
     int64_t depth = 0;
-    int64_t most = monitor->gateway->config.queue_max;
+    int64_t most = monitor->gateway->config.queue_total_max;
     if (ledger_status_read(monitor->pg, &status, fault) != 0 ||
         executions_depth(monitor->pg, most, &depth, fault) != 0)
         return -1;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/admission.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 #define RACES_MAX 4
 
-/* Tenants of a batch, each once, NULL-terminated. */
-static void collect_tenants(struct admission *const *items, size_t count, const char **ret_tenants)
+_Static_assert(ROOMS_TENANTS_MAX >= ADMISSION_BATCH_MAX, "each of a batch may be another tenant's");
+
+/* Tenants of a batch, each once, NULL-terminated; how many. */
+static size_t collect_tenants(struct admission *const *items, size_t count,
+                              const char **ret_tenants)
 {
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -18,6 +23,7 @@ static void collect_tenants(struct admission *const *items, size_t count, const 
             ret_tenants[n++] = tenant;
     }
     ret_tenants[n] = NULL;
+    return n;
 }
 
 static void refuse(struct admission *item, enum fault_code code, const char *detail)
@@ -92,6 +98,32 @@ static int judge_facts(struct pg *pg, struct admission *const *items, size_t cou
         ret_decided[i] = items[i]->end == ADMISSION_REFUSED;
     }
     return 0;
+}
+
+/* Last, so that only what would be accepted takes room. */
+static int judge_rooms(struct pg *pg, struct rooms *rooms, struct admission *const *items,
+                       size_t count, const char *const *tenants, size_t tenant_count,
+                       bool *ret_decided, struct fault *fault)
+{
+    if (rooms_count(rooms, pg, tenants, tenant_count, clock_monotonic_ms(), fault) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct fault why;
+        if (ret_decided[i] || rooms_take(rooms, items[i]->manifest->tenant_id, &why) == 0)
+            continue;
+        refuse(items[i], why.code, why.detail);
+        ret_decided[i] = true;
+    }
+    return 0;
+}
+
+/* What took room and was not accepted: a commit that failed, a race that was lost. */
+static void give_rooms(struct rooms *rooms, struct admission *const *items, size_t count,
+                       const bool *decided)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!decided[i] && items[i]->end != ADMISSION_ACCEPTED)
+            rooms_give(rooms, items[i]->manifest->tenant_id);
 }
 
 enum column {
@@ -230,8 +262,8 @@ static int insert_permitted(struct pg *pg, struct admission *const *items, size_
 
 /* One transaction. 0: every item but those that lost a race (left ADMISSION_FAILED with code
  * FAULT_NONE) has its end. */
-static int commit_once(struct pg *pg, struct admission *const *items, size_t count,
-                       struct fault *fault)
+static int commit_once(struct pg *pg, struct rooms *rooms, struct admission *const *items,
+                       size_t count, struct fault *fault)
 {
     const char *tenants[ADMISSION_BATCH_MAX + 1];
     bool decided[ADMISSION_BATCH_MAX] = {false};
@@ -239,12 +271,15 @@ static int commit_once(struct pg *pg, struct admission *const *items, size_t cou
         items[i]->end = ADMISSION_FAILED;
         items[i]->fault = (struct fault){.code = FAULT_NONE};
     }
-    collect_tenants(items, count, tenants);
+    size_t tenant_count = collect_tenants(items, count, tenants);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (judge_facts(tx, items, count, decided, fault) != 0)
+    if (judge_facts(tx, items, count, decided, fault) != 0 ||
+        judge_rooms(tx, rooms, items, count, tenants, tenant_count, decided, fault) != 0)
         return -1;
-    return insert_permitted(tx, items, count, decided, fault);
+    int status = insert_permitted(tx, items, count, decided, fault);
+    give_rooms(rooms, items, count, decided);
+    return status;
 }
 
 static void fail_all(struct admission *const *items, size_t count, const struct fault *fault)
@@ -255,27 +290,29 @@ static void fail_all(struct admission *const *items, size_t count, const struct 
     }
 }
 
-static void commit_split(struct pg *pg, struct admission *const *items, size_t count)
+static void commit_split(struct pg *pg, struct rooms *rooms, struct admission *const *items,
+                         size_t count)
 {
     struct fault fault;
-    if (commit_once(pg, items, count, &fault) == 0)
+    if (commit_once(pg, rooms, items, count, &fault) == 0)
         return;
     if (count == 1 || fault.code == FAULT_UNAVAILABLE) {
         fail_all(items, count, &fault);
         return;
     }
-    commit_split(pg, items, count / 2);
-    commit_split(pg, items + count / 2, count - count / 2);
+    commit_split(pg, rooms, items, count / 2);
+    commit_split(pg, rooms, items + count / 2, count - count / 2);
 }
 
-void admission_commit(struct pg *pg, struct admission *const *items, size_t count)
+void admission_commit(struct pg *pg, struct rooms *rooms, struct admission *const *items,
+                      size_t count)
 {
     struct admission *left[ADMISSION_BATCH_MAX];
     if (count > ADMISSION_BATCH_MAX)
         abort();
     memcpy(left, items, count * sizeof(struct admission *));
     for (int race = 0; count > 0 && race < RACES_MAX; race++) {
-        commit_split(pg, left, count);
+        commit_split(pg, rooms, left, count);
         size_t again = 0; /* another transaction spent the nonce meanwhile: judged anew */
         for (size_t i = 0; i < count; i++)
             if (left[i]->end == ADMISSION_FAILED && left[i]->fault.code == FAULT_NONE)

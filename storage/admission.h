@@ -7,12 +7,13 @@
 
 #include "ledger/event.h"
 #include "storage/facts.h"
+#include "storage/rooms.h"
 #include "trust/manifest.h"
 
 enum admission_end {
     ADMISSION_ACCEPTED,
     ADMISSION_KNOWN,   /* this very token was accepted before: known_id is its execution */
-    ADMISSION_REFUSED, /* by the verdict, or its nonce is spent: fault says which */
+    ADMISSION_REFUSED, /* by the verdict, its nonce is spent, its tenant has no room: fault */
     ADMISSION_FAILED   /* by us: fault; with FAULT_UNAVAILABLE it may have been accepted */
 };
 
@@ -38,5 +39,7 @@ struct admission {
 #define ADMISSION_BATCH_MAX 256
 
 /* Decides and commits up to ADMISSION_BATCH_MAX of them; each item's end is set, whatever happens.
- * If the database refuses a batch it is split, so that only its bad row fails. */
-void admission_commit(struct pg *pg, struct admission *const *items, size_t count);
+ * If the database refuses a batch it is split, so that only its bad row fails. `rooms` is this
+ * writer's own, kept from batch to batch. */
+void admission_commit(struct pg *pg, struct rooms *rooms, struct admission *const *items,
+                      size_t count);

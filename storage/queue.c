@@ -35,19 +35,11 @@ static int claim_by(struct pg *pg, const struct pg_statement *take, const struct
     return 0;
 }
 
-#define CLAIM_NEXT                                                                                 \
-    " UPDATE execution_queue q SET worker_id = $1, fence = nextval('fence') FROM next"             \
-    "  WHERE q.execution_id = next.execution_id"                                                   \
-    "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > now())"  \
-    " RETURNING q.execution_id, q.worker_id, q.fence"
-
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 size_t *ret_count, struct fault *fault)
 {
     static const struct pg_statement take = {
-        "queue_claim", "WITH next AS ("
-                       "  SELECT execution_id FROM execution_queue WHERE worker_id IS NULL"
-                       "   ORDER BY execution_id LIMIT $2 FOR UPDATE SKIP LOCKED)" CLAIM_NEXT};
+        "queue_claim", "SELECT execution_id, worker_id, fence FROM queue_claim($1, $2)"};
     return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
 }
 
@@ -60,7 +52,12 @@ int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
         "  SELECT q.execution_id FROM execution_active a JOIN execution_queue q USING "
         "(execution_id)"
         "   WHERE a.cancel_requested_at IS NOT NULL AND q.worker_id IS NULL"
-        "   ORDER BY a.execution_id LIMIT $2 FOR UPDATE OF q SKIP LOCKED)" CLAIM_NEXT};
+        "   ORDER BY a.execution_id LIMIT $2 FOR UPDATE OF q SKIP LOCKED)"
+        " UPDATE execution_queue q SET worker_id = $1, fence = nextval('fence') FROM next"
+        "  WHERE q.execution_id = next.execution_id"
+        "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > "
+        "now())"
+        " RETURNING q.execution_id, q.worker_id, q.fence"};
     return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
 }
 

@@ -18,11 +18,17 @@ struct claim {
     int64_t fence;
 };
 
-/* Claims up to `max` executions, the oldest first; none where the lease has run out. */
+/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: each claim
+ * is the oldest execution of that tenant, of those that have some waiting, whose last claim is
+ * longest ago. Between two claims of a waiting tenant any other is claimed once by each claimer at
+ * most. Of a tenant with a ceiling (tenant.max_running) this never claims one while all workers
+ * together hold that many; a ceiling holds for the claims that begin after it was set, and ends
+ * nothing. */
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 size_t *ret_count, struct fault *fault) MUST_CHECK;
 
-/* The same of those that are to end before they start, wherever they stand in the queue. */
+/* Claims those that are to end before they start, wherever they stand in the queue: no turn is used
+ * for what does not run, no ceiling asked. */
 int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
                           struct claim *ret_claims, size_t *ret_count,
                           struct fault *fault) MUST_CHECK;

@@ -32,7 +32,7 @@ static void policy_params(struct pg_params *params, const char *tenant,
     pg_int4(params, severity_weight(policy->max_severity));
 }
 
-/* A step of an open transaction, of a tenant that is there. */
+/* A step of an open transaction, of a tenant that is there; as is the next. */
 static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
                       struct fault *fault)
 {
@@ -46,6 +46,22 @@ static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_pol
     pg_text(&params, tenant);
     pg_int8(&params, policy->input_quota_mib << 20);
     pg_int8(&params, policy->artifact_quota_mib << 20);
+    return pg_step(tx, &update, &params, NULL, fault);
+}
+
+static int set_shares(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+                      struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "tenants_shares",
+        "UPDATE tenant SET"
+        " max_running = CASE WHEN $2 = 0 THEN max_running WHEN $2 > 0 THEN $2 END,"
+        " queue_max = CASE WHEN $3 = 0 THEN queue_max WHEN $3 > 0 THEN $3 END"
+        " WHERE tenant_id = $1"};
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_int4(&params, policy->max_running);
+    pg_int4(&params, policy->queue_max);
     return pg_step(tx, &update, &params, NULL, fault);
 }
 
@@ -63,7 +79,7 @@ int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0 ||
-        set_quotas(tx, tenant, policy, fault) != 0)
+        set_quotas(tx, tenant, policy, fault) != 0 || set_shares(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }
@@ -89,7 +105,7 @@ int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy
         return -1;
     if (pg_affected(result) != 1)
         return fault_set(fault, FAULT_NOT_FOUND, "no such tenant");
-    if (set_quotas(tx, tenant, policy, fault) != 0)
+    if (set_quotas(tx, tenant, policy, fault) != 0 || set_shares(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }

@@ -18,7 +18,11 @@ struct tenant_policy {
     enum severity max_severity;      /* if ON; not SEVERITY_UNKNOWN */
     /* What its inputs and its artifacts may amount to; 0: as it is, or the default. */
     int64_t input_quota_mib, artifact_quota_mib;
+    /* How many of its executions workers may hold at once, and how many may wait or run; 0: as it
+     * is, or the default; TENANT_UNBOUNDED: any number, and the api's setting. */
+    int32_t max_running, queue_max;
 };
+#define TENANT_UNBOUNDED (-1)
 
 /* Makes the tenant with its event; FAULT_STATE_CONFLICT if it exists. Needs the owner's role, as
  * the next. */

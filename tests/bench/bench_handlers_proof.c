@@ -268,6 +268,7 @@ static int serve(struct bench *bench, struct fault *fault)
                                         pg_cluster_conninfo(bench->log.cluster, "sallyport_api"),
                                     .node = "bench",
                                     .queue_max = 1000,
+                                    .queue_total_max = 1000,
                                     .wait_max_ms = 1000,
                                     .waiters_max = 10,
                                     .metrics = bench->metrics};

@@ -103,6 +103,8 @@ struct scene_job {
 void scene_job_make(const struct scene_order *order, const char *nonce, const char *body,
                     struct scene_job *ret_job);
 void scene_job_free(struct scene_job *job);
+/* admission_commit() by a writer of its own, with room for 100,000 a tenant. */
+void scene_commit(struct pg *pg, struct admission *const *items, size_t count);
 /* Admits it: it must be accepted. scene_start() knows its nonce then. */
 void scene_admit(struct scene *scene, struct scene_job *job);
 /* Makes and admits `count` of them. */

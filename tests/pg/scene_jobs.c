@@ -60,10 +60,17 @@ static struct {
 } spent[4096];
 static size_t spent_count;
 
+void scene_commit(struct pg *pg, struct admission *const *items, size_t count)
+{
+    AUTO_ROOMS struct rooms *rooms = rooms_new(100000);
+    assert_non_null(rooms);
+    admission_commit(pg, rooms, items, count);
+}
+
 void scene_admit(struct scene *scene, struct scene_job *job)
 {
     struct admission *admission = &job->admission;
-    admission_commit(scene->api, &admission, 1);
+    scene_commit(scene->api, &admission, 1);
     if (admission->end != ADMISSION_ACCEPTED) {
         print_error("%d: %s\n", admission->end, admission->fault.detail);
         fail();

@@ -6,7 +6,7 @@
 static void admit(struct scene *scene, struct scene_job *job)
 {
     struct admission *admission = &job->admission;
-    admission_commit(scene->api, &admission, 1);
+    scene_commit(scene->api, &admission, 1);
 }
 
 static void assert_end(const struct scene_job *job, enum admission_end end, enum fault_code code)

@@ -88,7 +88,7 @@ static void a_full_batch_of_all_kinds(void **state)
               revoked.api_key_id);
     for (size_t i = 0; i < BATCH; i++)
         make(before, i, &order, "before", i, "body");
-    admission_commit(scene->api, before->items, BATCH);
+    scene_commit(scene->api, before->items, BATCH);
     for (size_t i = 0; i < BATCH; i++)
         assert_item(before, i, ADMISSION_ACCEPTED, FAULT_NONE);
     for (size_t i = 0; i < BATCH; i++) {
@@ -118,7 +118,7 @@ static void a_full_batch_of_all_kinds(void **state)
         if (i % KIND_COUNT == STALE)
             batch->items[i]->stale = &stale;
     }
-    admission_commit(scene->api, batch->items, BATCH);
+    scene_commit(scene->api, batch->items, BATCH);
     static const struct {
         enum admission_end end;
         enum fault_code code;
@@ -169,7 +169,7 @@ static void questions_are_not_mixed_up(void **state)
             batch->jobs[i].inputs[0] = input;
             batch->jobs[i].manifest.input_count = 1;
         }
-        admission_commit(scene->api, batch->items, 8);
+        scene_commit(scene->api, batch->items, 8);
         for (size_t i = 0; i < 8; i++)
             assert_item(batch, i, (i + c) % 2 == 0 ? ADMISSION_ACCEPTED : ADMISSION_REFUSED,
                         cases[c / 2].code);
@@ -203,7 +203,7 @@ static void pairings_in_one_tenant(void **state)
             orders[i].tool_sha256 = unapproved;
         make(batch, 7 - i, &orders[i], "pair", i, "body");
     }
-    admission_commit(scene->api, batch->items, 8);
+    scene_commit(scene->api, batch->items, 8);
     for (size_t i = 0; i < 8; i++)
         assert_item(batch, 7 - i, i == 0 ? ADMISSION_ACCEPTED : ADMISSION_REFUSED,
                     (i & 1) != 0   ? FAULT_NOT_AUTHENTICATED
@@ -223,7 +223,7 @@ static void twins_in_one_batch(void **state)
     make(batch, 3, &order, "rival", 0, "body");
     make(batch, 4, &order, "rival", 0, "another body");
     make(batch, 5, &order, "twin", 0, "body");
-    admission_commit(scene->api, batch->items, 6);
+    scene_commit(scene->api, batch->items, 6);
     assert_item(batch, 1, ADMISSION_ACCEPTED, FAULT_NONE);
     size_t accepted = 6, rival = 6;
     for (size_t i = 0; i < 6; i++) {
@@ -266,7 +266,7 @@ static void a_bad_row_fails_only_itself(void **state)
             if (bad[i])
                 batch->jobs[i].event->hash.bytes[0] ^= 1;
         }
-        admission_commit(scene->api, batch->items, 64);
+        scene_commit(scene->api, batch->items, 64);
         for (size_t i = 0; i < 64; i++)
             assert_item(batch, i, bad[i] ? ADMISSION_FAILED : ADMISSION_ACCEPTED, FAULT_INTERNAL);
         accepted += 64 - (int64_t)bad_counts[round];
@@ -283,16 +283,16 @@ static void a_lost_database_fails_all_and_accepts_none(void **state)
         make(batch, i, &order, "lost", i, "body");
     scene_let_in(scene, false);
     scene_cut_off(scene, "sallyport_api");
-    admission_commit(scene->api, batch->items, 20);
+    scene_commit(scene->api, batch->items, 20);
     for (size_t i = 0; i < 20; i++)
         assert_item(batch, i, ADMISSION_FAILED, FAULT_UNAVAILABLE);
     assert_accepted_rows(scene, 0);
     scene_let_in(scene, true);
-    admission_commit(scene->api, batch->items, 20);
+    scene_commit(scene->api, batch->items, 20);
     for (size_t i = 0; i < 20; i++)
         assert_item(batch, i, ADMISSION_ACCEPTED, FAULT_NONE);
     assert_accepted_rows(scene, 20);
-    admission_commit(scene->api, batch->items, 0); /* nothing is nothing */
+    scene_commit(scene->api, batch->items, 0); /* nothing is nothing */
 }
 
 enum { RACERS = 4, RACE = 128 };
@@ -307,7 +307,7 @@ static void *race(void *context)
 {
     struct racer *racer = context;
     (void)pthread_barrier_wait(racer->barrier);
-    admission_commit(racer->pg, racer->batch->items, RACE);
+    scene_commit(racer->pg, racer->batch->items, RACE);
     return NULL;
 }
 

@@ -71,7 +71,7 @@ static void *accept_main(void *context)
     AUTO_SCENE_JOB struct scene_job job;
     struct admission *admission = &job.admission;
     scene_job_make(&side->order, "nonce-race", "body", &job);
-    admission_commit(side->pg, &admission, 1);
+    scene_commit(side->pg, &admission, 1);
     side->status = admission->end == ADMISSION_ACCEPTED ? 0 : -1;
     side->fault = admission->fault;
     return NULL;

@@ -53,6 +53,7 @@ static const struct {
     {"ledger_tile", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},
     {"schema_migration", {"SELECT", "SELECT", "SELECT", "SELECT"}},
     {"tenant", {"SELECT", "SELECT", NULL, "SELECT"}},
+    {"tenant_turn", {NULL, "SELECT UPDATE(turn)", NULL, NULL}},
     {"tenant_usage", {"SELECT", NULL, NULL, "SELECT"}},
     {"verification_key",
      {"INSERT(alg,created_at,created_by,kid,not_after,not_before,public_pem,tenant_id,"
@@ -73,6 +74,7 @@ static const struct {
     {"blobs_sweep", {[API] = true}},
     {"inputs_sweep", {[API] = true}},
     {"ledger_partition", {[LEDGER] = true}},
+    {"queue_claim", {[WORKER] = true}},
     {"queue_depth", {[API] = true, [WORKER] = true}},
     {"tenants", {[API] = true, [WORKER] = true, [LEDGER] = true, [READ] = true}},
 };

@@ -49,7 +49,7 @@ static void *accept_main(void *context)
     AUTO_SCENE_JOB struct scene_job job;
     struct admission *admission = &job.admission;
     scene_job_make(side->order, "nonce-race", "body", &job);
-    admission_commit(side->pg, &admission, 1);
+    scene_commit(side->pg, &admission, 1);
     side->status = admission->end == ADMISSION_ACCEPTED ? 0 : -1;
     side->fault = admission->fault;
     return NULL;
@@ -121,7 +121,7 @@ static void race(struct scene *scene, enum what what, bool start, bool revoke_fi
     AUTO_SCENE_JOB struct scene_job late;
     struct admission *admission = &late.admission;
     scene_job_make(&order, "nonce-late", "body", &late);
-    admission_commit(scene->api, &admission, 1);
+    scene_commit(scene->api, &admission, 1);
     assert_int_equal(admission->end, ADMISSION_REFUSED);
     assert_int_equal(admission->fault.code, codes[what]);
     /* The ledger tells the same order: what was accepted or started came before the revocation. */

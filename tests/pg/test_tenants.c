@@ -105,6 +105,34 @@ static void what_is_asked_of_documents(void **state)
     assert_int_equal(scene_number(scene, read, scene->other), 9);
 }
 
+static void what_is_shared_is_bounded(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char read[] = "SELECT coalesce(max_running, 0) * 100 + coalesce(queue_max, 0)"
+                               " FROM tenant WHERE tenant_id = '%s'";
+    static const struct {
+        struct tenant_policy policy;
+        int expected;
+    } changes[] = {
+        {{.allow_hmac = -1}, 0},
+        {{.allow_hmac = -1, .max_running = 3}, 300},
+        {{.allow_hmac = -1, .queue_max = 50}, 350},
+        {{.allow_hmac = -1, .max_running = TENANT_UNBOUNDED}, 50},
+        {{.allow_hmac = -1, .max_running = 4, .queue_max = TENANT_UNBOUNDED}, 400},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        AUTO_EVENT struct event *event =
+            scene_event(EVENT_TENANT_CHANGED, scene->tenant, "shares", NULL);
+        assert_ok(tenants_change(scene->super, scene->tenant, &changes[i].policy, event, &fault));
+        assert_int_equal(scene_number(scene, read, scene->tenant), changes[i].expected);
+    }
+    AUTO_EVENT struct event *event = scene_event(EVENT_TENANT_CREATED, "shared", "shared", NULL);
+    assert_ok(tenants_create(scene->super, "shared", &changes[1].policy, event, &fault));
+    assert_int_equal(scene_number(scene, read, "shared"), 300);
+    assert_int_equal(scene_number(scene, read, scene->other), 0);
+}
+
 /* The row and its event are one: an event that cannot be written takes the row with it. */
 static void no_row_without_its_event(void **state)
 {
@@ -336,6 +364,7 @@ int main(void)
         SCENE_TEST(a_tenant_is_made_once_with_its_event),
         SCENE_TEST(a_policy_is_kept_and_changed),
         SCENE_TEST(what_is_asked_of_documents),
+        SCENE_TEST(what_is_shared_is_bounded),
         SCENE_TEST(no_row_without_its_event),
         SCENE_TEST(an_api_key_is_found_as_it_was_made),
         SCENE_TEST(only_live_api_keys_are_found),

@@ -211,7 +211,7 @@ static void submit_batch(struct worker_fixture *fixture, const char *args, int c
         submission_make(fixture, args, &batch[i]);
         items[i] = &batch[i].admission;
     }
-    admission_commit(fixture->scene->api, items, (size_t)count);
+    scene_commit(fixture->scene->api, items, (size_t)count);
     for (int i = 0; i < count; i++) {
         if (items[i]->end != ADMISSION_ACCEPTED)
             fail_msg("not accepted: %s", items[i]->fault.detail);
