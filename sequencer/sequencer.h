@@ -46,6 +46,7 @@ struct sequencer_status {
     uint64_t checkpoints;
     int64_t last_turn_ms;                 /* monotonic clock: when a turn last succeeded */
     char problem[LEDGER_PROBLEM_MAX + 1]; /* why it has stopped, else "" */
+    char failure[256];                    /* why its last turn failed, "" if it did not */
 };
 
 struct sequencer;
@@ -79,8 +80,8 @@ void sequencer_run(struct sequencer *sequencer, int stop_fd);
 
 /* A copy of how it stands; from any thread. */
 void sequencer_status(struct sequencer *sequencer, struct sequencer_status *ret_status);
-/* 0 if it leads or stands by and its turns succeed; FAULT_UNAVAILABLE with the reason otherwise.
- * From any thread: for /readyz. */
+/* 0 if it leads or stands by and its last turn succeeded, not long ago; FAULT_UNAVAILABLE with the
+ * reason otherwise. From any thread: for /readyz. */
 int sequencer_ready(struct sequencer *sequencer, struct fault *fault) MUST_CHECK;
 
 void sequencer_free(struct sequencer *sequencer);
