@@ -40,7 +40,7 @@ struct sequencer {
     int batch_max;
     int sign_every_ms;
     int gather_ms;
-    int64_t renew_at, acquire_at, order_at, sign_at; /* monotonic clock */
+    int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
     struct partitions partitions;
     bool listening;
     uint64_t session; /* in which the tree was loaded */
@@ -139,7 +139,7 @@ static int keep_lease(struct sequencer *s, struct fault *fault)
 {
     int64_t now = clock_monotonic_ms();
     if (s->lease.epoch == 0) {
-        if (now < s->acquire_at)
+        if (now < s->acquire_at || s->stop.stopped)
             return 0;
         s->acquire_at = now + STANDBY_EVERY_MS;
         if (ledger_lease_acquire(s->pg, &s->lease, fault) != 0)
@@ -226,7 +226,7 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
     case LEDGER_BATCH_TAKEN:
         if (tree_commit(&s->tree, batch, fault) != 0)
             return -1;
-        standing_count(&s->standing, 1, ledger_batch_count(batch), 0);
+        standing_count(&s->standing, 1, ledger_batch_count(batch), 0, 0);
         *ret_more = s->gather_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
         if (!*ret_more)
             s->order_at = clock_monotonic_ms() + s->gather_ms;
@@ -276,11 +276,13 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
         *ret_more = true;
         break;
     case SIGNER_PUBLISHED:
-        standing_count(&s->standing, 0, 0, 1);
+        standing_count(&s->standing, 0, 0, 1, 0);
         s->sign_at = clock_monotonic_ms() + s->sign_every_ms;
         break;
     case SIGNER_IDLE:
         s->tree.loaded = same_tree(s); /* else the rows have changed since they were loaded */
+        break;
+    case SIGNER_FOLLOWED: /* only of signer_follow() */
         break;
     case SIGNER_LEASE_LOST:
         stand_by(s);
@@ -288,6 +290,24 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
     }
     if (!s->vouched && s->tree.loaded && same_tree(s))
         s->vouched = *ret_more = true;
+    return 0;
+}
+
+/* A standby proves each new checkpoint of the leader to itself, so that it can go on from there. */
+static int follow(struct sequencer *s, bool *ret_more, struct fault *fault)
+{
+    if (clock_monotonic_ms() < s->follow_at)
+        return 0;
+    enum signer_step step;
+    struct signer_evidence evidence;
+    struct fault inner;
+    if (signer_follow(s->signer, s->pg, &step, &evidence, &inner) != 0)
+        return stop_or_fail(s, &inner, &evidence, fault);
+    *ret_more = step == SIGNER_READING;
+    if (step == SIGNER_FOLLOWED)
+        standing_count(&s->standing, 0, 0, 0, 1);
+    if (!*ret_more)
+        s->follow_at = clock_monotonic_ms() + STANDBY_EVERY_MS;
     return 0;
 }
 
@@ -300,7 +320,9 @@ static int64_t sooner(int64_t a, int64_t b)
 static int wait_of(const struct sequencer *s)
 {
     int64_t now = clock_monotonic_ms(), due;
-    if (s->stop.stopped)
+    if (s->stop.stopped && s->lease.epoch == 0)
+        due = s->stop.file_due || s->stop.row_due ? now : now + RENEW_EVERY_MS;
+    else if (s->stop.stopped)
         due = s->stop.file_due || s->stop.row_due ? now : s->renew_at;
     else if (s->lease.epoch == 0)
         due = s->acquire_at;
@@ -322,8 +344,10 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
     if (stop_tell(&s->stop, s->pg, s->state_file, s->origin, fault) != 0 ||
         keep_lease(s, fault) != 0)
         return -1;
-    if (s->lease.epoch == 0 || s->stop.stopped)
+    if (s->stop.stopped)
         return 0;
+    if (s->lease.epoch == 0)
+        return follow(s, ret_more, fault);
     if (!s->tree.loaded && load(s, fault) != 0)
         return -1;
     if (!s->tree.loaded)
@@ -338,7 +362,7 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
 static void failed(struct sequencer *s)
 {
     s->tree.loaded = false;
-    s->acquire_at = 0;
+    s->acquire_at = s->follow_at = 0;
     signer_reset(s->signer);
 }
 

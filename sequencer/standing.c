@@ -21,12 +21,13 @@ void standing_done(struct standing *standing)
 }
 
 void standing_count(struct standing *standing, uint64_t batches, uint64_t events,
-                    uint64_t checkpoints)
+                    uint64_t checkpoints, uint64_t followed)
 {
     (void)pthread_mutex_lock(&standing->mutex);
     standing->status.batches += batches;
     standing->status.events += events;
     standing->status.checkpoints += checkpoints;
+    standing->status.followed += followed;
     (void)pthread_mutex_unlock(&standing->mutex);
 }
 

@@ -16,7 +16,7 @@ void standing_init(struct standing *standing);
 void standing_done(struct standing *standing);
 
 void standing_count(struct standing *standing, uint64_t batches, uint64_t events,
-                    uint64_t checkpoints);
+                    uint64_t checkpoints, uint64_t followed);
 /* A turn has ended: role, epoch and sizes are `now`'s. `failure` is NULL where it succeeded. */
 void standing_turn(struct standing *standing, const struct sequencer_status *now,
                    const char *problem, const struct fault *failure);
