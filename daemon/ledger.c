@@ -83,6 +83,35 @@ static int prepare(const struct settings *settings, struct fault *fault)
     return publish_key(settings, fault);
 }
 
+struct gauges {
+    struct metric *stopped, *leading, *signed_size, *proven;
+    uint64_t proven_before;
+};
+
+static void gauges_make(struct gauges *gauges, struct metrics *metrics)
+{
+    *gauges = (struct gauges){
+        .stopped = metric_gauge(metrics, "sallyport_ledger_stopped", "",
+                                "1 where a contradiction has stopped this ledger process for good"),
+        .leading = metric_gauge(metrics, "sallyport_ledger_leading", "",
+                                "1 while this ledger process orders and signs, 0 on standby"),
+        .signed_size = metric_gauge(metrics, "sallyport_ledger_signed_size", "",
+                                    "Size of the last tree this process has signed or proven"),
+        .proven = metric_counter(metrics, "sallyport_ledger_checkpoints_proven_total", "",
+                                 "Checkpoints of another leader that this standby has proven"),
+    };
+}
+
+static void observe(void *context, const struct sequencer_status *status)
+{
+    struct gauges *gauges = context;
+    metric_set(gauges->stopped, status->role == SEQUENCER_STOPPED);
+    metric_set(gauges->leading, status->role == SEQUENCER_LEADER);
+    metric_set(gauges->signed_size, (int64_t)status->signed_size);
+    metric_add(gauges->proven, status->followed - gauges->proven_before);
+    gauges->proven_before = status->followed;
+}
+
 static int serve(const struct settings *settings, struct sequencer *sequencer,
                  struct metrics *metrics, int stop_fd)
 {
@@ -96,7 +125,9 @@ static int serve(const struct settings *settings, struct sequencer *sequencer,
     if (ops_start(&config, &ops, &fault) != 0)
         return failed("operations listener", &fault);
     log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
-    sequencer_run(sequencer, stop_fd);
+    struct gauges gauges;
+    gauges_make(&gauges, metrics);
+    sequencer_run(sequencer, stop_fd, observe, &gauges);
     http_stop(ops);
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The partitions of ledger_entry, 2^24 entries each, made ahead of need: the next one when 2^20
- * places are left, so that a reader in the way only means to try again later.
+ * places are left, so that maintenance in the way only means to try again later.
  */
 #pragma once
 

@@ -19,18 +19,16 @@
 #include "base/clock.h"
 #include "sequencer/partitions.h"
 #include "sequencer/signer.h"
+#include "sequencer/standing.h"
 #include "sequencer/stop.h"
 #include "sequencer/tree.h"
 
-#include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
 
 #define CHANNEL "sallyport_event"
 #define RENEW_EVERY_MS 1000
 #define STANDBY_EVERY_MS 250
 #define IDLE_POLL_MS 100
-#define READY_WITHIN_MS 10000
 
 struct sequencer {
     struct pg *pg;
@@ -42,13 +40,13 @@ struct sequencer {
     int batch_max;
     int sign_every_ms;
     int gather_ms;
-    int64_t renew_at, acquire_at, order_at, sign_at; /* monotonic clock */
+    int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
     struct partitions partitions;
     bool listening;
-    bool sign_checked; /* since the tree was loaded the signer has found nothing to sign */
+    uint64_t session; /* in which the tree was loaded */
+    bool vouched;     /* since the tree was loaded, the signer has signed this very tree */
     struct stop stop;
-    pthread_mutex_t mutex; /* of status alone */
-    struct sequencer_status status;
+    struct standing standing;
 };
 
 void sequencer_free(struct sequencer *sequencer)
@@ -59,7 +57,7 @@ void sequencer_free(struct sequencer *sequencer)
     pg_free(sequencer->pg);
     free(sequencer->origin);
     free(sequencer->state_file);
-    (void)pthread_mutex_destroy(&sequencer->mutex);
+    standing_done(&sequencer->standing);
     free(sequencer);
 }
 
@@ -87,7 +85,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
     AUTO_SEQUENCER struct sequencer *sequencer = calloc(1, sizeof *sequencer);
     if (sequencer == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    (void)pthread_mutex_init(&sequencer->mutex, NULL);
+    standing_init(&sequencer->standing);
     sequencer->origin = strdup(config->origin);
     sequencer->state_file = strdup(config->state_file);
     if (sequencer->origin == NULL || sequencer->state_file == NULL)
@@ -106,8 +104,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
     if (pg_open(config->conninfo, "ledger", &sequencer->pg, fault) != 0 ||
         signer_open(sequencer->pg, &signer, &sequencer->signer, fault) != 0)
         return -1;
-    sequencer->status.signed_size = signer_signed(sequencer->signer)->size;
-    sequencer->status.last_turn_ms = clock_monotonic_ms();
+    sequencer->standing.status.signed_size = signer_signed(sequencer->signer)->size;
     *ret_sequencer = TAKE(sequencer);
     return 0;
 }
@@ -142,7 +139,7 @@ static int keep_lease(struct sequencer *s, struct fault *fault)
 {
     int64_t now = clock_monotonic_ms();
     if (s->lease.epoch == 0) {
-        if (now < s->acquire_at)
+        if (now < s->acquire_at || s->stop.stopped)
             return 0;
         s->acquire_at = now + STANDBY_EVERY_MS;
         if (ledger_lease_acquire(s->pg, &s->lease, fault) != 0)
@@ -186,24 +183,16 @@ static int load(struct sequencer *s, struct fault *fault)
     struct fault inner;
     if (ledger_session_begin(s->pg, &s->lease, fault) != 0)
         return -1;
+    s->session = pg_session(s->pg);
     if (!s->listening && pg_listen(s->pg, CHANNEL, fault) != 0)
         return -1;
     s->listening = true;
-    s->sign_checked = false;
+    s->vouched = false;
     s->partitions = (struct partitions){0};
     if (tree_load(&s->tree, s->pg, &found, &computed, &inner) == 0)
         return 0;
     const struct signer_evidence evidence = evidence_of(s, found.size, &found.root, &computed);
     return stop_or_fail(s, &inner, &evidence, fault);
-}
-
-static void count(struct sequencer *s, uint64_t batches, uint64_t events, uint64_t checkpoints)
-{
-    (void)pthread_mutex_lock(&s->mutex);
-    s->status.batches += batches;
-    s->status.events += events;
-    s->status.checkpoints += checkpoints;
-    (void)pthread_mutex_unlock(&s->mutex);
 }
 
 /* A batch whose rows make no sense. */
@@ -214,12 +203,13 @@ static int order_failed(struct sequencer *s, const struct fault *inner, struct f
     return stop_or_fail(s, inner, &evidence, fault);
 }
 
-/* One batch, if anything is pending; *ret_more if there is likely to be more. */
+/* One batch, if anything is pending; *ret_more if there is likely to be more. Rows that merely
+ * agree with each other are not built on: they must lead on from what was signed. */
 static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
 {
     bool any;
     *ret_more = false;
-    if (clock_monotonic_ms() < s->order_at)
+    if (!s->vouched || clock_monotonic_ms() < s->order_at)
         return 0;
     if (partitions_keep(&s->partitions, s->pg, s->tree.range.size, s->batch_max, fault) != 0 ||
         ledger_pending_any(s->pg, &any, fault) != 0)
@@ -236,7 +226,7 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
     case LEDGER_BATCH_TAKEN:
         if (tree_commit(&s->tree, batch, fault) != 0)
             return -1;
-        count(s, 1, ledger_batch_count(batch), 0);
+        standing_count(&s->standing, 1, ledger_batch_count(batch), 0, 0);
         *ret_more = s->gather_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
         if (!*ret_more)
             s->order_at = clock_monotonic_ms() + s->gather_ms;
@@ -257,7 +247,17 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
 
 static bool has_news(const struct sequencer *s)
 {
-    return !s->sign_checked || signer_signed(s->signer)->size != s->tree.range.size;
+    return !s->vouched || signer_signed(s->signer)->size != s->tree.range.size;
+}
+
+/* The tree was rebuilt from rows; what the signer has signed was proven to extend its own memory.
+ */
+static bool same_tree(const struct sequencer *s)
+{
+    const struct merkle_range *last = signer_signed(s->signer);
+    return last->size == s->tree.range.size &&
+           memcmp(last->hashes, s->tree.range.hashes,
+                  merkle_range_count(last->size) * sizeof last->hashes[0]) == 0;
 }
 
 /* A step of the signer, if it is time for one and there is news. */
@@ -276,16 +276,38 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
         *ret_more = true;
         break;
     case SIGNER_PUBLISHED:
-        count(s, 0, 0, 1);
+        standing_count(&s->standing, 0, 0, 1, 0);
         s->sign_at = clock_monotonic_ms() + s->sign_every_ms;
         break;
     case SIGNER_IDLE:
-        s->sign_checked = true;
+        s->tree.loaded = same_tree(s); /* else the rows have changed since they were loaded */
+        break;
+    case SIGNER_FOLLOWED: /* only of signer_follow() */
         break;
     case SIGNER_LEASE_LOST:
         stand_by(s);
         break;
     }
+    if (!s->vouched && s->tree.loaded && same_tree(s))
+        s->vouched = *ret_more = true;
+    return 0;
+}
+
+/* A standby proves each new checkpoint of the leader to itself, so that it can go on from there. */
+static int follow(struct sequencer *s, bool *ret_more, struct fault *fault)
+{
+    if (clock_monotonic_ms() < s->follow_at)
+        return 0;
+    enum signer_step step;
+    struct signer_evidence evidence;
+    struct fault inner;
+    if (signer_follow(s->signer, s->pg, &step, &evidence, &inner) != 0)
+        return stop_or_fail(s, &inner, &evidence, fault);
+    *ret_more = step == SIGNER_READING;
+    if (step == SIGNER_FOLLOWED)
+        standing_count(&s->standing, 0, 0, 0, 1);
+    if (!*ret_more)
+        s->follow_at = clock_monotonic_ms() + STANDBY_EVERY_MS;
     return 0;
 }
 
@@ -298,7 +320,9 @@ static int64_t sooner(int64_t a, int64_t b)
 static int wait_of(const struct sequencer *s)
 {
     int64_t now = clock_monotonic_ms(), due;
-    if (s->stop.stopped)
+    if (s->stop.stopped && s->lease.epoch == 0)
+        due = s->stop.file_due || s->stop.row_due ? now : now + RENEW_EVERY_MS;
+    else if (s->stop.stopped)
         due = s->stop.file_due || s->stop.row_due ? now : s->renew_at;
     else if (s->lease.epoch == 0)
         due = s->acquire_at;
@@ -315,11 +339,15 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
 {
     bool ordered = false, signing = false;
     *ret_more = false;
+    if (s->session != pg_session(s->pg))
+        s->tree.loaded = false; /* the connection came back by itself, without its settings */
     if (stop_tell(&s->stop, s->pg, s->state_file, s->origin, fault) != 0 ||
         keep_lease(s, fault) != 0)
         return -1;
-    if (s->lease.epoch == 0 || s->stop.stopped)
+    if (s->stop.stopped)
         return 0;
+    if (s->lease.epoch == 0)
+        return follow(s, ret_more, fault);
     if (!s->tree.loaded && load(s, fault) != 0)
         return -1;
     if (!s->tree.loaded)
@@ -330,36 +358,44 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
     return 0;
 }
 
+/* After a failure nothing is taken to be as it was, and the next turn asks the database at once. */
+static void failed(struct sequencer *s)
+{
+    s->tree.loaded = false;
+    s->acquire_at = s->follow_at = 0;
+    signer_reset(s->signer);
+}
+
 int sequencer_turn(struct sequencer *s, int *ret_wait_ms, struct fault *fault)
 {
     bool more;
-    int status = turn(s, &more, fault);
-    if (status != 0) {
-        s->tree.loaded = false;
-        signer_reset(s->signer);
-    }
-    (void)pthread_mutex_lock(&s->mutex);
-    s->status.role = s->stop.stopped       ? SEQUENCER_STOPPED
-                     : s->lease.epoch == 0 ? SEQUENCER_STANDBY
-                                           : SEQUENCER_LEADER;
-    memcpy(s->status.problem, s->stop.problem, sizeof s->status.problem);
-    s->status.epoch = s->lease.epoch;
-    s->status.size = s->tree.loaded ? s->tree.range.size : 0;
-    s->status.signed_size = signer_signed(s->signer)->size;
-    if (status == 0)
-        s->status.last_turn_ms = clock_monotonic_ms();
-    (void)pthread_mutex_unlock(&s->mutex);
-    if (status == 0)
-        *ret_wait_ms = more ? 0 : wait_of(s);
-    return status;
+    struct fault inner;
+    int status = turn(s, &more, &inner);
+    if (status != 0)
+        failed(s);
+    const struct sequencer_status now = {
+        .role = s->stop.stopped       ? SEQUENCER_STOPPED
+                : s->lease.epoch == 0 ? SEQUENCER_STANDBY
+                                      : SEQUENCER_LEADER,
+        .epoch = s->lease.epoch,
+        .size = s->tree.loaded ? s->tree.range.size : 0,
+        .signed_size = signer_signed(s->signer)->size,
+    };
+    standing_turn(&s->standing, &now, s->stop.problem, status == 0 ? NULL : &inner);
+    if (status != 0)
+        return fault_set(fault, inner.code, "%s", inner.detail);
+    *ret_wait_ms = more ? 0 : wait_of(s);
+    return 0;
 }
 
 int sequencer_wait(struct sequencer *s, int wake_fd, int wait_ms, struct fault *fault)
 {
-    int status = pg_wait_notify(s->pg, wake_fd, wait_ms, fault);
-    if (status < 0)
-        s->tree.loaded = false; /* the session is another from here on */
-    return status < 0 ? -1 : 0;
+    struct fault inner;
+    if (pg_wait_notify(s->pg, wake_fd, wait_ms, &inner) >= 0)
+        return 0;
+    failed(s); /* the session is another from here on */
+    standing_failure(&s->standing, &inner);
+    return fault_set(fault, inner.code, "%s", inner.detail);
 }
 
 int sequencer_release(struct sequencer *s, struct fault *fault)
@@ -370,21 +406,10 @@ int sequencer_release(struct sequencer *s, struct fault *fault)
 
 void sequencer_status(struct sequencer *s, struct sequencer_status *ret_status)
 {
-    (void)pthread_mutex_lock(&s->mutex);
-    *ret_status = s->status;
-    (void)pthread_mutex_unlock(&s->mutex);
+    standing_read(&s->standing, ret_status);
 }
 
 int sequencer_ready(struct sequencer *s, struct fault *fault)
 {
-    struct sequencer_status status;
-    sequencer_status(s, &status);
-    if (status.role == SEQUENCER_STOPPED)
-        return fault_set(fault, FAULT_UNAVAILABLE, "the ledger has stopped: %s", status.problem);
-    int64_t silent_ms = clock_monotonic_ms() - status.last_turn_ms;
-    if (silent_ms > READY_WITHIN_MS)
-        return fault_set(fault, FAULT_UNAVAILABLE,
-                         "the ledger process has not succeeded in anything for %" PRId64 " s",
-                         silent_ms / 1000);
-    return 0;
+    return standing_ready(&s->standing, fault);
 }

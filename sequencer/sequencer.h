@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ledger process: gives pending events their places, extends the tree, has it signed. Any
- * number may run; one leads, by the lease row, and the others stand by. A standby does nothing
- * but wait for the lease (it does not verify or sign yet).
+ * number may run; one leads, by the lease row, and the others stand by. A standby waits for the
+ * lease, and proves to itself every checkpoint that the leader publishes: what it has proven it
+ * keeps in its own state file, and as a leader it signs only what extends that.
  *
  * It stops for good where the database contradicts itself or what was signed: then it writes
  * ledger_lease.problem, keeps evidence beside the signer's state, orders nothing more, signs
@@ -40,12 +41,14 @@ struct sequencer_status {
     enum sequencer_role role;
     int64_t epoch;        /* 0 while not leading */
     uint64_t size;        /* of the tree, 0 while not leading */
-    uint64_t signed_size; /* of the last checkpoint this signer made */
-    uint64_t batches;     /* these three since the process began */
+    uint64_t signed_size; /* of the last checkpoint this signer has made or proven */
+    uint64_t batches;     /* these four since the process began */
     uint64_t events;
-    uint64_t checkpoints;
+    uint64_t checkpoints;                 /* made */
+    uint64_t followed;                    /* another's, proven */
     int64_t last_turn_ms;                 /* monotonic clock: when a turn last succeeded */
     char problem[LEDGER_PROBLEM_MAX + 1]; /* why it has stopped, else "" */
+    char failure[256];                    /* why its last turn failed, "" if it did not */
 };
 
 struct sequencer;
@@ -72,15 +75,19 @@ int sequencer_wait(struct sequencer *sequencer, int wake_fd, int wait_ms,
 /* Gives the lease up, so that a standby takes over at once. */
 int sequencer_release(struct sequencer *sequencer, struct fault *fault) MUST_CHECK;
 
+/* Told after every turn, in the loop's thread: for metrics. */
+typedef void sequencer_observer(void *context, const struct sequencer_status *status);
+
 /* Turns until stop_fd becomes readable, woken by NOTIFY sallyport_event and at least every 100 ms
  * while it leads. Failures are logged, once until they change, and tried again. On the way out the
- * lease is released. */
-void sequencer_run(struct sequencer *sequencer, int stop_fd);
+ * lease is released. `observer` may be NULL. */
+void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,
+                   void *context);
 
 /* A copy of how it stands; from any thread. */
 void sequencer_status(struct sequencer *sequencer, struct sequencer_status *ret_status);
-/* 0 if it leads or stands by and its turns succeed; FAULT_UNAVAILABLE with the reason otherwise.
- * From any thread: for /readyz. */
+/* 0 if it leads or stands by and its last turn succeeded, not long ago; FAULT_UNAVAILABLE with the
+ * reason otherwise. From any thread: for /readyz. */
 int sequencer_ready(struct sequencer *sequencer, struct fault *fault) MUST_CHECK;
 
 void sequencer_free(struct sequencer *sequencer);

@@ -20,19 +20,18 @@ struct said {
     enum fault_code code;
 };
 
-static void say_role(struct sequencer *sequencer, struct said *said)
+static void say_role(const struct sequencer_status *status, struct said *said)
 {
-    struct sequencer_status status;
-    sequencer_status(sequencer, &status);
-    if (said->role_known && said->role == status.role)
+    if (said->role_known && said->role == status->role)
         return;
     said->role_known = true;
-    said->role = status.role;
-    if (status.role == SEQUENCER_STOPPED)
-        log_error("the ledger has stopped", "{s:s}", "problem", status.problem);
+    said->role = status->role;
+    if (status->role == SEQUENCER_STOPPED)
+        log_error("the ledger has stopped", "{s:s}", "problem", status->problem);
     else
-        log_info("ledger role", "{s:s, s:I, s:I}", "role", role_names[status.role], "epoch",
-                 (json_int_t)status.epoch, "size", (json_int_t)status.size);
+        log_info("ledger role", "{s:s, s:I, s:I, s:I}", "role", role_names[status->role], "epoch",
+                 (json_int_t)status->epoch, "size", (json_int_t)status->size, "signed",
+                 (json_int_t)status->signed_size);
 }
 
 static void say_failure(struct said *said, const struct fault *fault)
@@ -59,14 +58,19 @@ static bool readable(int fd, int milliseconds)
     return poll(&wanted, 1, milliseconds) > 0;
 }
 
-void sequencer_run(struct sequencer *sequencer, int stop_fd)
+void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,
+                   void *context)
 {
     struct said said = {0};
     struct fault fault;
     while (!readable(stop_fd, 0)) {
         int wait_ms;
         bool failed = sequencer_turn(sequencer, &wait_ms, &fault) != 0;
-        say_role(sequencer, &said);
+        struct sequencer_status status;
+        sequencer_status(sequencer, &status);
+        say_role(&status, &said);
+        if (observer != NULL)
+            observer(context, &status);
         /* Waiting 0 ms takes the notifications that have queued up meanwhile. */
         failed = failed || sequencer_wait(sequencer, stop_fd, wait_ms, &fault) != 0;
         if (!failed) {

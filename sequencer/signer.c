@@ -173,17 +173,38 @@ static int compare_past(const struct signer *signer, struct pg *pg, const struct
     return size == 0 ? 0 : signed_batch(pg, size, &root, "the tree signed last", &ignored, fault);
 }
 
-/* Chooses the tree to sign next, if there is news: a checkpoint that another signer has published
- * comes before the last batch, for it must be of the same tree. The checkpoint is read before the
- * head, which therefore can't be older. */
-static int choose_target(struct signer *signer, struct pg *pg, bool *ret_again,
+/* The newest checkpoint must be what its row says, and signed by this log's key. */
+static int check_note(const struct signer *signer, uint64_t size, const struct digest *root,
+                      const struct buf *note, struct fault *fault)
+{
+    struct checkpoint checkpoint;
+    struct fault inner;
+    if (checkpoint_open(buf_span(note), signer->state.origin, note_signer_verifier(signer->key), 1,
+                        &checkpoint, &inner) != 0)
+        return fault_set(fault, FAULT_CONTENT_MISMATCH,
+                         "the newest checkpoint of size %" PRIu64 " is not this log's: %s", size,
+                         inner.detail);
+    if (checkpoint.size != size || !digest_equal(&checkpoint.root, root))
+        return fault_set(fault, FAULT_CONTENT_MISMATCH,
+                         "the newest checkpoint of size %" PRIu64 " has root %s, but what was "
+                         "signed has size %" PRIu64 " and root %s",
+                         size, digest_hex(root).text, checkpoint.size,
+                         digest_hex(&checkpoint.root).text);
+    return 0;
+}
+
+/* Chooses the tree to prove next, if there is news: a checkpoint that another signer has published
+ * comes before the last batch, for it must be of the same tree; who does not lead goes no further.
+ * The checkpoint is read before the head, which therefore can't be older. */
+static int choose_target(struct signer *signer, struct pg *pg, bool leads, bool *ret_again,
                          struct signer_evidence *evidence, struct fault *fault)
 {
     uint64_t size = signer->state.range.size, published = 0;
     struct digest published_root;
     struct ledger_head head, published_head;
     struct fault inner;
-    if (ledger_checkpoint_latest(pg, &published, &published_root, NULL, &inner) != 0 &&
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    if (ledger_checkpoint_latest(pg, &published, &published_root, &note, &inner) != 0 &&
         inner.code != FAULT_NOT_FOUND)
         return fault_set(fault, inner.code, "%s", inner.detail);
     if (ledger_head_read(pg, &head, fault) != 0)
@@ -193,14 +214,15 @@ static int choose_target(struct signer *signer, struct pg *pg, bool *ret_again,
     if (compare_past(signer, pg, &head, published, fault) != 0)
         return -1;
     if (published > 0 && published >= size &&
-        signed_batch(pg, published, &published_root, "the newest checkpoint", &published_head,
-                     fault) != 0)
+        (signed_batch(pg, published, &published_root, "the newest checkpoint", &published_head,
+                      fault) != 0 ||
+         check_note(signer, published, &published_root, &note, fault) != 0))
         return -1;
     signer->target = published > size ? published_head : head;
     signer->range = signer->state.range;
-    signer->reading = signer->target.size > size;
+    signer->reading = signer->target.size > size && (leads || published > size);
     /* What is signed but not published: a crash came in between. */
-    *ret_again = !signer->reading && published < size;
+    *ret_again = leads && !signer->reading && published < size;
     return 0;
 }
 
@@ -251,12 +273,13 @@ static int publish(struct signer *signer, struct pg *pg, const struct ledger_lea
     return 0;
 }
 
+/* `lease` is NULL for one who does not lead. */
 static int advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
                    enum signer_step *ret_step, struct signer_evidence *evidence,
                    struct fault *fault)
 {
     bool again = false;
-    if (!signer->reading && choose_target(signer, pg, &again, evidence, fault) != 0)
+    if (!signer->reading && choose_target(signer, pg, lease != NULL, &again, evidence, fault) != 0)
         return -1;
     if (again)
         return publish(signer, pg, lease, ret_step, fault);
@@ -280,12 +303,16 @@ static int advance(struct signer *signer, struct pg *pg, const struct ledger_lea
         return -1;
     signer->state = next;
     signer->reading = false;
+    if (lease == NULL) {
+        *ret_step = SIGNER_FOLLOWED;
+        return 0;
+    }
     return publish(signer, pg, lease, ret_step, fault);
 }
 
-int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
-                   enum signer_step *ret_step, struct signer_evidence *ret_evidence,
-                   struct fault *fault)
+static int step(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
+                enum signer_step *ret_step, struct signer_evidence *ret_evidence,
+                struct fault *fault)
 {
     struct digest root = merkle_range_root(&signer->state.range);
     struct signer_evidence evidence = {
@@ -301,4 +328,17 @@ int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lea
     if (inner.code == FAULT_CONTENT_MISMATCH)
         *ret_evidence = evidence;
     return fault_set(fault, inner.code, "%s", inner.detail);
+}
+
+int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
+                   enum signer_step *ret_step, struct signer_evidence *ret_evidence,
+                   struct fault *fault)
+{
+    return step(signer, pg, lease, ret_step, ret_evidence, fault);
+}
+
+int signer_follow(struct signer *signer, struct pg *pg, enum signer_step *ret_step,
+                  struct signer_evidence *ret_evidence, struct fault *fault)
+{
+    return step(signer, pg, NULL, ret_step, ret_evidence, fault);
 }

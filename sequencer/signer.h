@@ -3,7 +3,8 @@
  * The signer: signs a tree only after it has proven to itself that it extends what it signed
  * before. It believes no row: it extends its own frontier, kept in its own file, by the entries
  * themselves, and compares the root that comes out with the batch row's. What does not agree was
- * edited, rolled back or forked.
+ * edited, rolled back or forked. A standby's signer does the same with the checkpoints that the
+ * leader publishes: when it takes over, it goes on from what it has proven itself.
  *
  * Order of steps: entries re-read and compared, new state durable on disk, then signed, then
  * published. A crash after the second leaves a state that is ahead of the published checkpoints
@@ -36,6 +37,7 @@ enum signer_step {
     SIGNER_IDLE,      /* all is signed and published */
     SIGNER_READING,   /* more entries must be read first: call again */
     SIGNER_PUBLISHED, /* a checkpoint was published */
+    SIGNER_FOLLOWED,  /* another's checkpoint was proven and remembered */
     SIGNER_LEASE_LOST /* another leads: nothing was published */
 };
 
@@ -46,7 +48,13 @@ int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lea
                    enum signer_step *ret_step, struct signer_evidence *ret_evidence,
                    struct fault *fault) MUST_CHECK;
 
-/* The tree last signed. */
+/* The same of a signer who does not lead: a step towards the newest checkpoint published, which is
+ * remembered once its signature is this log's key's and its tree extends, entry by entry, the one
+ * remembered before. Never signs, never publishes. */
+int signer_follow(struct signer *signer, struct pg *pg, enum signer_step *ret_step,
+                  struct signer_evidence *ret_evidence, struct fault *fault) MUST_CHECK;
+
+/* The tree last signed, or proven of another's checkpoint. */
 const struct merkle_range *signer_signed(const struct signer *signer);
 /* Forgets a half-read tree, for instance after the lease was lost. */
 void signer_reset(struct signer *signer);

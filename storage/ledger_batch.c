@@ -285,8 +285,8 @@ int ledger_batch_commit(struct ledger_batch *batch, const struct merkle_range *r
 
 int ledger_partition_make(struct pg *pg, uint64_t index, struct fault *fault)
 {
-    /* A new partition locks out every reader of the table, and while it waits for a long one it
-     * makes all others wait behind it: so it waits only briefly. */
+    /* Attaching it locks out no reader and no writer, only what else changes the table's make or
+     * vacuums it: nothing worth the leader's time. */
     static const struct pg_statement brief = {"ledger_partition_brief",
                                               "SELECT set_config('lock_timeout', '200', true)"};
     static const struct pg_statement make = {"ledger_partition_make",

@@ -56,6 +56,7 @@ int ledger_batch_commit(struct ledger_batch *batch, const struct merkle_range *r
 void ledger_batch_free(struct ledger_batch *batch);
 void ledger_batch_cleanup(struct ledger_batch **batch);
 
-/* Makes the partition of entry `index` if it is missing. In a transaction of its own that waits
- * only briefly for readers: FAULT_UNAVAILABLE then, try again. */
+/* Makes the partition of entry `index` if it is missing. In a transaction of its own that no
+ * reader or writer holds up; behind other changes of the table it waits only briefly:
+ * FAULT_UNAVAILABLE then, try again. */
 int ledger_partition_make(struct pg *pg, uint64_t index, struct fault *fault) MUST_CHECK;

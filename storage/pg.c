@@ -14,7 +14,8 @@ struct pg {
     char *role;
     const struct pg_statement *prepared[STATEMENTS_MAX];
     size_t prepared_count;
-    char *channel; /* what pg_listen() asked for, NULL if nothing */
+    char *channel;    /* what pg_listen() asked for, NULL if nothing */
+    uint64_t session; /* counts the connections made */
     bool in_transaction;
     bool begin_due;     /* BEGIN waits for the first step */
     struct buf tenants; /* the array literal of pg_begin() */
@@ -66,6 +67,7 @@ static int configure(struct pg *pg, struct fault *fault)
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         return pg_fail(pg, result, fault);
     pg->prepared_count = 0;
+    pg->session++;
     return pg->channel == NULL ? 0 : listen_now(pg, fault);
 }
 
@@ -370,6 +372,11 @@ int pg_execute(struct pg *pg, const char *sql, struct fault *fault)
     AUTO_PGRESULT PGresult *result = PQexec(pg->conn, sql);
     ExecStatusType code = PQresultStatus(result);
     return code == PGRES_COMMAND_OK || code == PGRES_TUPLES_OK ? 0 : pg_fail(pg, result, fault);
+}
+
+uint64_t pg_session(const struct pg *pg)
+{
+    return pg->session;
 }
 
 int pg_listen(struct pg *pg, const char *channel, struct fault *fault)

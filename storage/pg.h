@@ -100,6 +100,8 @@ void pg_tx_cleanup(struct pg **pg);
 
 /* Plain SQL text, several statements allowed (migrations, NOTIFY). */
 int pg_execute(struct pg *pg, const char *sql, struct fault *fault) MUST_CHECK;
+/* Another number after each reconnect: what pg_execute() has set then no longer holds. */
+uint64_t pg_session(const struct pg *pg);
 /* Listens on a channel (an identifier), again after every reconnect. */
 int pg_listen(struct pg *pg, const char *channel, struct fault *fault) MUST_CHECK;
 /* Waits up to `milliseconds` for a notification, or for `wake_fd` (-1: none) to become readable. 1:

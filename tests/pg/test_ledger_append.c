@@ -186,12 +186,36 @@ static void test_partition_is_made_ahead_of_need(void **state)
                          "(16777216, gen_random_uuid(), 'acme', sha256(''))",
                          &fault));
     assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_entry_1"), 1);
-    /* A reader in the way: it says so soon, instead of holding up all who come after. */
-    assert_ok(pg_execute(fixture->super, "BEGIN; SELECT count(*) FROM ledger_entry", &fault));
+    /* Long readers and writers are not in the way, nor it in theirs. */
+    assert_ok(pg_execute(fixture->super,
+                         "BEGIN; SELECT count(*) FROM ledger_entry; "
+                         "INSERT INTO ledger_entry (idx, event_id, tenant_id, hash) VALUES "
+                         "(16777217, gen_random_uuid(), 'acme', sha256(''))",
+                         &fault));
+    assert_ok(ledger_partition_make(fixture->ledger, (uint64_t)3 << 24, &fault));
+    assert_ok(pg_execute(fixture->super, "COMMIT", &fault));
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_entry_1"), 2);
+    /* Maintenance is: it says so soon. */
+    assert_ok(pg_execute(fixture->super,
+                         "BEGIN; LOCK TABLE ledger_entry IN SHARE UPDATE EXCLUSIVE MODE", &fault));
     assert_fault(ledger_partition_make(fixture->ledger, (uint64_t)2 << 24, &fault),
                  FAULT_UNAVAILABLE, "lock");
     assert_ok(pg_execute(fixture->super, "ROLLBACK", &fault));
     assert_ok(ledger_partition_make(fixture->ledger, (uint64_t)2 << 24, &fault));
+    /* As good as those made otherwise: the same indexes, attached, and append-only. */
+    assert_int_equal(ledger_fixture_number(
+                         fixture, "SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = "
+                                  "i.inhrelid WHERE c.relkind = 'i' AND i.inhparent IN "
+                                  "('ledger_entry_pkey'::regclass, 'ledger_entry_event'::regclass, "
+                                  "'ledger_entry_tenant'::regclass)"),
+                     4 * 3);
+    assert_fault(pg_execute(fixture->super, "DELETE FROM ledger_entry_1", &fault), FAULT_INTERNAL,
+                 "append-only");
+    assert_int_equal(
+        ledger_fixture_number(fixture,
+                              "SELECT count(*) FROM pg_class WHERE relname LIKE "
+                              "'ledger\\_entry\\__' AND relrowsecurity AND relforcerowsecurity"),
+        4);
 }
 
 int main(void)

@@ -286,7 +286,6 @@ static void test_connections_that_are_cut(void **state)
         if (i % 2 != 0)
             assert_ok(turn(sequencer, &fault));
         assert_ok(pg_cluster_disconnect_all(fixture->cluster, &fault));
-        assert_ok(turn(sequencer, &fault)); /* nothing was under way */
         ledger_fixture_settle(sequencer);
         /* The test's own connections were cut too. */
         struct fault ignored;
@@ -294,6 +293,28 @@ static void test_connections_that_are_cut(void **state)
         (void)!pg_execute(fixture->api, "SELECT 1", &ignored);
     }
     ledger_fixture_verify(fixture, total);
+}
+
+/* It says at once, not after a while, that it gets nowhere; and that it does again. */
+static void test_the_first_failure_is_told(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    AUTO_SEQUENCER struct sequencer *leader = another(fixture, "a", 60000);
+    AUTO_SEQUENCER struct sequencer *standby = another(fixture, "b", 60000);
+    insert(fixture, "some", 100);
+    ledger_fixture_settle(leader);
+    ledger_fixture_await_role(standby, SEQUENCER_STANDBY);
+    assert_ok(sequencer_ready(leader, &fault));
+    assert_ok(sequencer_ready(standby, &fault));
+    assert_ok(pg_execute(fixture->super, "ALTER TABLE ledger_batch RENAME TO away", &fault));
+    insert(fixture, "more", 100);
+    assert_fault(turn(leader, &fault), FAULT_INTERNAL, "ledger_batch");
+    assert_fault(sequencer_ready(leader, &fault), FAULT_UNAVAILABLE, "last turn failed: database");
+    assert_ok(pg_execute(fixture->super, "ALTER TABLE away RENAME TO ledger_batch", &fault));
+    ledger_fixture_settle(leader);
+    assert_ok(sequencer_ready(leader, &fault));
+    ledger_fixture_verify(fixture, 200);
 }
 
 /* A process that is killed while it works, ten times; its successors finish what it began. */
@@ -370,6 +391,7 @@ int main(void)
         LEDGER_TEST(test_restarts_rebuild_the_tree),
         LEDGER_TEST(test_a_restart_after_a_level_1_tile),
         LEDGER_TEST(test_connections_that_are_cut),
+        LEDGER_TEST(test_the_first_failure_is_told),
         LEDGER_TEST(test_a_process_killed_at_work),
         LEDGER_TEST(test_a_process_stopped_and_continued),
     };

@@ -107,7 +107,7 @@ static void test_a_past_that_another_signed(void **state)
                           "UPDATE ledger_batch SET root = sha256('forged') WHERE size = 300");
     lease = signer_fixture_lease(fixture);
     assert_fault(signer_fixture_settle(other, fixture->ledger, &lease, &step, &evidence, &fault),
-                 FAULT_CONTENT_MISMATCH, "the batch of size 300 has root");
+                 FAULT_CONTENT_MISMATCH, "but what was signed has size 300 and root");
     assert_int_equal(signer_signed(other)->size, 0);
 }
 

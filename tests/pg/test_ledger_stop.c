@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: where the database contradicts itself or what was signed, the ledger stops, for all, for
  * good, and says what disagrees: in its status, in the database, in a file. */
+#include "base/encode.h"
 #include "base/file.h"
 #include "sequencer/signer_state.h"
 #include "storage/ledger_lease.h"
 #include "tests/support/ledger_fixture.h"
 
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -191,6 +193,83 @@ static void test_heads_deleted_under_a_running_leader(void **state)
     assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_batch"), 0);
 }
 
+/* An event is exchanged in all tables that tell of it, so that they agree with each other again. */
+static void rewrite_history(struct ledger_fixture *fixture, uint64_t index, uint64_t size)
+{
+    struct fault fault;
+    struct digest entries[256];
+    struct merkle_range range = {0};
+    char sql[2048], frontier[HEX_LEN(8 * DIGEST_LEN) + 1];
+    assert_true(size <= ARRAY_LEN(entries) && merkle_range_count(size) <= 8);
+    assert_ok(ledger_entries_read(fixture->super, 0, size, entries, &fault));
+    entries[index] = digest_of("forged", strlen("forged"));
+    for (uint64_t i = 0; i < size; i++) {
+        struct digest leaf = merkle_entry_leaf(&entries[i]);
+        assert_ok(merkle_range_append(&range, &leaf, &fault));
+    }
+    AUTO_BUF struct buf bytes = BUF((size_t)8 * DIGEST_LEN);
+    merkle_range_encode(&range, &bytes);
+    hex_encode(bytes.data, bytes.len, frontier);
+    struct digest root = merkle_range_root(&range);
+    (void)snprintf(
+        sql, sizeof sql,
+        "UPDATE ledger_entry SET hash = sha256('forged') WHERE idx = %" PRIu64 "; "
+        "UPDATE ledger_batch SET root = '\\x%s', frontier = '\\x%s' WHERE size = %" PRIu64
+        "; UPDATE ledger_checkpoint SET root = '\\x%s' WHERE size = %" PRIu64,
+        index, digest_hex(&root).text, frontier, size, digest_hex(&root).text, size);
+    ledger_fixture_tamper(fixture, sql);
+}
+
+/* Under a running leader, who looks at the head before each batch, and finds tables that agree:
+ * nothing is built on them before the signer has looked. */
+static void not_built_on(struct ledger_fixture *fixture, struct sequencer *sequencer,
+                         const char *words)
+{
+    int64_t batches = ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_batch");
+    int64_t entries = ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_entry");
+    insert(fixture, "after", 10);
+    ledger_fixture_settle(sequencer);
+    assert_stopped(fixture, sequencer, words);
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_batch"), batches);
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_entry"), entries);
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM event_pending"), 10);
+    assert_nothing_moves(fixture, sequencer);
+}
+
+static void test_a_forged_head_is_not_built_on(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    insert(fixture, "before", 100);
+    ledger_fixture_settle(sequencer);
+    rewrite_history(fixture, 50, 100);
+    not_built_on(fixture, sequencer, "the tree signed last of size 100 has root");
+}
+
+static void test_a_rollback_under_a_running_leader_is_not_built_on(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    insert(fixture, "first", 100);
+    ledger_fixture_settle(sequencer);
+    insert(fixture, "second", 100);
+    ledger_fixture_settle(sequencer);
+    ledger_fixture_tamper(fixture, "DELETE FROM ledger_entry WHERE idx >= 100; "
+                                   "DELETE FROM ledger_batch WHERE size > 100; "
+                                   "DELETE FROM ledger_checkpoint WHERE size > 100");
+    not_built_on(fixture, sequencer, "the ledger was rolled back");
+}
+
+/* The same before it starts: a new leader builds on nothing either. */
+static void test_a_forged_head_found_at_take_over(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    make_log(fixture, 100);
+    rewrite_history(fixture, 50, 100);
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    not_built_on(fixture, sequencer, "the tree signed last of size 100 has root");
+}
+
 /* What one process has found stops the leader, whoever that is. */
 static void test_a_leader_that_is_told(void **state)
 {
@@ -293,6 +372,9 @@ int main(void)
         LEDGER_TEST(test_a_pending_hash_that_is_none),
         LEDGER_TEST(test_the_signer_of_a_running_leader),
         LEDGER_TEST(test_heads_deleted_under_a_running_leader),
+        LEDGER_TEST(test_a_forged_head_is_not_built_on),
+        LEDGER_TEST(test_a_rollback_under_a_running_leader_is_not_built_on),
+        LEDGER_TEST(test_a_forged_head_found_at_take_over),
         LEDGER_TEST(test_a_leader_that_is_told),
         LEDGER_TEST(test_evidence_that_cannot_be_kept_at_first),
         LEDGER_TEST(test_what_it_takes_to_go_on),

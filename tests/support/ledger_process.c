@@ -31,7 +31,7 @@ static int run(const struct sequencer_config *config, int stop_fd)
     if (null < 0 || dup2(null, STDERR_FILENO) < 0)
         return 1;
     (void)close(null);
-    sequencer_run(sequencer, stop_fd);
+    sequencer_run(sequencer, stop_fd, NULL, NULL);
     sequencer_free(sequencer);
     return 0;
 }
