@@ -130,6 +130,7 @@ static int run_locked(struct pg *pg, const char *folder, const struct migration_
 {
     static const struct pg_statement read_applied = {
         "migrate_applied", "SELECT version, checksum FROM schema_migration ORDER BY version"};
+    uint64_t session = pg_session(pg); /* which has the lock */
     AUTO_PGRESULT PGresult *applied = NULL;
     if (ensure_record(pg, fault) != 0 ||
         pg_query(pg, NULL, &read_applied, NULL, &applied, fault) != 0)
@@ -139,6 +140,9 @@ static int run_locked(struct pg *pg, const char *folder, const struct migration_
         return fault_set(fault, FAULT_STATE_CONFLICT,
                          "the schema is newer than these migrations; use the newer release");
     for (size_t i = 0; i < list->count; i++) {
+        if (pg_session(pg) != session)
+            return fault_set(fault, FAULT_UNAVAILABLE,
+                             "the connection that held the lock was lost");
         AUTO_FREE char *path = NULL;
         AUTO_BUF struct buf sql = BUF(MIGRATION_BYTES_MAX);
         if (asprintf(&path, "%s/%s", folder, list->items[i].name) < 0) {

@@ -152,10 +152,15 @@ static int reconnect(struct pg *pg, struct fault *fault)
     return connect_now(pg, fault);
 }
 
-/* Before the first word of a call. */
+/* Before the first word of a call. A transaction is not gone on with on another connection. */
 static int pg_ready(struct pg *pg, struct fault *fault)
 {
-    return is_connected(pg) ? 0 : reconnect(pg, fault);
+    if (is_connected(pg))
+        return 0;
+    bool lost = pg->in_transaction;
+    if (reconnect(pg, fault) != 0)
+        return -1;
+    return lost ? fault_set(fault, FAULT_UNAVAILABLE, "the transaction was lost") : 0;
 }
 
 static int prepare(struct pg *pg, const struct pg_statement *statement,

@@ -251,9 +251,9 @@ static void a_lost_connection_comes_back(void **state)
     struct fault fault;
     AUTO_PG struct pg *pg = NULL;
     assert_ok(pg_cluster_connect(scene->cluster, "sallyport_worker", &pg, &fault));
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 5; way++) {
         assert_ok(pg_query(pg, NULL, &see_tenants, NULL, NULL, &fault));
-        if (way == 3) { /* in the midst of a transaction */
+        if (way >= 3) { /* in the midst of a transaction */
             pg_begin(pg, NULL);
             assert_ok(add(pg, "lost", &fault));
         }
@@ -266,6 +266,9 @@ static void a_lost_connection_comes_back(void **state)
             pg_begin(pg, NULL);
             assert_ok(add(pg, "kept", &fault));
             assert_ok(pg_commit(pg, NULL, NULL, NULL, &fault));
+        } else if (way == 3) {
+            assert_fault(pg_execute(pg, "SELECT 1", &fault), FAULT_UNAVAILABLE,
+                         "transaction was lost");
         } else {
             assert_fault(add(pg, "lost", &fault), FAULT_UNAVAILABLE, "");
             assert_fault(pg_commit(pg, NULL, NULL, NULL, &fault), FAULT_UNAVAILABLE,
