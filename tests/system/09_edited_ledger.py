@@ -261,7 +261,7 @@ def test_rows_that_all_agree_stop_the_signer(world):
     assert frontier_of(entries) == frontier, "the frontier is not that of the entries"
     entries[JOB["index"]] = hashlib.sha256(JOB["forged"]).digest()
     lie = ledger.root([ledger.leaf(entry) for entry in entries]).hex()
-    signed = world.db.count("ledger_checkpoint")
+    signed, ordered = world.db.count("ledger_checkpoint"), world.db.count("ledger_entry")
     back = [body_set(JOB["body"]), entry_set(JOB["index"], JOB["sum"]),
             f"UPDATE ledger_batch SET root = '\\x{root}', frontier = '\\x{frontier}' WHERE size = {size}"]
     with changed(world, [body_set(JOB["forged"]), entry_set(JOB["index"], entries[JOB["index"]].hex()),
@@ -273,6 +273,7 @@ def test_rows_that_all_agree_stop_the_signer(world):
             "SELECT coalesce(problem, '') FROM ledger_lease"))
         assert lie[:16] in problem or root[:16] in problem, problem
         assert world.db.count("ledger_checkpoint") == signed, "it signed after all"
+        assert world.db.count("ledger_entry") == ordered, "an event was ordered behind the lie"
         assert world.daemons["ledger"].ops("/readyz")[0] == 503
         token = world.token("print", "never")
         bad = tokens.flip(token, 2, 7)  # to ask with until the api has noticed, for the good one would be taken
@@ -290,7 +291,7 @@ def evidence(world):
 
 
 def test_it_goes_on_when_an_operator_says_so(world):
-    """The rows are put back (those too that were ordered behind the lie before the signer saw it), the
+    """The rows are put back, the
     evidence is taken away, the problem cleared: only then it signs again."""
     state = world.state_dir("ledger")
     if not any(name.endswith(".evidence") for name in os.listdir(state)):
