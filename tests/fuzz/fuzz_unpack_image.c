@@ -120,7 +120,7 @@ static void check(int result, const struct place *place, const struct buf *start
 {
     if ((result == 0) != (fault->code == FAULT_NONE))
         abort();
-    if (result != 0 && fault->code != FAULT_ARTIFACT_INVALID) {
+    if (result != 0 && fault->code != FAULT_ARTIFACT_INVALID && fault->code != FAULT_TOO_LARGE) {
         fprintf(stderr, "%s\n", fault->detail); /* a refusal taken for a failure of ours */
         abort();
     }
