@@ -27,7 +27,12 @@
     X(EVENT_APIKEY_CREATED, "apikey.created.v1")                                                   \
     X(EVENT_APIKEY_REVOKED, "apikey.revoked.v1")                                                   \
     X(EVENT_TENANT_CREATED, "tenant.created.v1")                                                   \
-    X(EVENT_TENANT_CHANGED, "tenant.changed.v1")
+    X(EVENT_TENANT_CHANGED, "tenant.changed.v1")                                                   \
+    X(EVENT_EXECUTION_RESULT_LATE, "execution.result_late.v1")                                     \
+    X(EVENT_EVENTS_EXPIRED, "events.expired.v1")                                                   \
+    X(EVENT_LEDGER_KEY_ADDED, "ledger.key_added.v1")                                               \
+    X(EVENT_LEDGER_KEY_RETIRED, "ledger.key_retired.v1")                                           \
+    X(EVENT_LEDGER_REOPENED, "ledger.reopened.v1")
 
 enum event_type {
 #define EVENT_TYPE_ENUM(name, wire) name,

@@ -2,15 +2,7 @@
 #include "storage/queue.h"
 
 #include "storage/events.h"
-
-#define OUTPUT_CHUNK ((size_t)1024 * 1024)
-
-static void claim_params(struct pg_params *params, const struct claim *claim)
-{
-    pg_uuid(params, &claim->execution_id);
-    pg_uuid(params, &claim->worker_id);
-    pg_int8(params, claim->fence);
-}
+#include "storage/queue_parts.h"
 
 static void claims_read(const PGresult *result, struct claim *ret_claims, size_t *ret_count)
 {
@@ -76,11 +68,6 @@ int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault)
 void queued_free(struct queued *queued)
 {
     PQclear(TAKE(queued->owner));
-}
-
-static int claim_lost(struct fault *fault)
-{
-    return fault_set(fault, FAULT_STATE_CONFLICT, "the claim does not hold any more");
 }
 
 int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,
@@ -176,108 +163,6 @@ int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *fac
     if (pg_affected(result) != 1)
         return claim_lost(fault);
     return events_commit(tx, &event, 1, fault);
-}
-
-static int store_output(struct pg *tx, const struct claim *claim, const char *tenant,
-                        const char *stream, struct span data, struct fault *fault)
-{
-    static const struct pg_statement insert = {
-        "queue_output", "INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
-                        " VALUES ($1, $2, $3, $4, $5)"};
-    int32_t n = 0;
-    for (size_t at = 0; at < data.len; at += OUTPUT_CHUNK, n++) {
-        size_t len = data.len - at < OUTPUT_CHUNK ? data.len - at : OUTPUT_CHUNK;
-        struct pg_params params = {0};
-        pg_uuid(&params, &claim->execution_id);
-        pg_text(&params, stream);
-        pg_int4(&params, n);
-        pg_text(&params, tenant);
-        pg_bytes(&params, span_of(data.data + at, len));
-        if (pg_step(tx, &insert, &params, NULL, fault) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* The queue row decides: whoever deletes it ends the execution. */
-static int move_to_history(struct pg *tx, const struct claim *claim, const struct ending *ending,
-                           bool only_expired, struct fault *fault)
-{
-    static const struct pg_statement move = {
-        "queue_finish",
-        "WITH q AS ("
-        "  DELETE FROM execution_queue"
-        "   WHERE execution_id = $1 AND worker_id = $2 AND fence = $3"
-        "     AND (NOT $4 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = "
-        "$2 AND w.lease_expires_at > now()))"
-        "  RETURNING execution_id"
-        "), a AS ("
-        "  DELETE FROM execution_active x USING q WHERE x.execution_id = "
-        "q.execution_id RETURNING x.*"
-        ") INSERT INTO execution (execution_id, tenant_id, state, reason, "
-        "exit_code, signal, submitted_at,"
-        "   started_at, finished_at, worker, task_id, operator_id, correlation_id, "
-        "source, action, target_urn,"
-        "   tool_sha256, manifest_sha256, api_key_id, kid, token, stdout_bytes, "
-        "stderr_bytes, usage,"
-        "   accepted_event_id, started_event_id, cancel_event_id, finished_event_id)"
-        " SELECT execution_id, tenant_id, $5, $6, $7, $8, submitted_at, "
-        "started_at, $9, coalesce($10, worker),"
-        "   task_id, operator_id, correlation_id, source, action, target_urn, "
-        "tool_sha256, manifest_sha256,"
-        "   api_key_id, kid, token, $11, $12, $13, accepted_event_id, "
-        "started_event_id, cancel_event_id, $14 FROM a"};
-    struct pg_params params = {0};
-    claim_params(&params, claim);
-    pg_bool(&params, only_expired);
-    pg_text(&params, execution_state_name(ending->state));
-    pg_text(&params, ending->reason);
-    if (ending->exit_code >= 0)
-        pg_int4(&params, ending->exit_code);
-    else
-        pg_int4_null(&params);
-    if (ending->signal > 0)
-        pg_int4(&params, ending->signal);
-    else
-        pg_int4_null(&params);
-    pg_time(&params, ending->finished_ms);
-    pg_text(&params, ending->worker);
-    pg_int8(&params, ending->stdout_bytes);
-    pg_int8(&params, ending->stderr_bytes);
-    pg_text(&params, ending->usage);
-    pg_uuid(&params, &ending->event->id);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(tx, &move, &params, &result, fault) != 0)
-        return -1;
-    return pg_affected(result) == 1 ? 0 : claim_lost(fault);
-}
-
-int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
-                 const struct ending *ending, bool only_expired, struct fault *fault)
-{
-    AUTO_PG_TX struct pg *tx = pg;
-    pg_begin(tx, NULL);
-    if (move_to_history(tx, claim, ending, only_expired, fault) != 0 ||
-        store_output(tx, claim, tenant, "stdout", ending->stdout_stored, fault) != 0 ||
-        store_output(tx, claim, tenant, "stderr", ending->stderr_stored, fault) != 0)
-        return -1;
-    return events_commit(tx, &ending->event, 1, fault);
-}
-
-int queue_finish_unrun(struct pg *pg, const struct claim *claims, const struct ending *endings,
-                       size_t count, struct fault *fault)
-{
-    const struct event *events[QUEUE_FINISH_MAX];
-    if (count > QUEUE_FINISH_MAX)
-        return fault_set(fault, FAULT_INTERNAL, "more than %d ends at once", QUEUE_FINISH_MAX);
-    AUTO_PG_TX struct pg *tx = pg;
-    pg_begin(tx, NULL);
-    for (size_t i = 0; i < count; i++) {
-        events[i] = endings[i].event;
-        if (move_to_history(tx, &claims[i], &endings[i], false, fault) != 0)
-            return -1;
-    }
-    return events_commit(tx, events, count, fault);
 }
 
 int queue_held(struct pg *pg, const struct uuid *worker_id, size_t max,

@@ -105,15 +105,17 @@ static void who_may_say_what(void **state)
     for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
         const char *name = event_type_name((enum event_type)type);
         bool worker = type == EVENT_EXECUTION_STARTED || type == EVENT_EXECUTION_FINISHED ||
-                      type == EVENT_ARTIFACT_INSPECTED;
+                      type == EVENT_EXECUTION_RESULT_LATE || type == EVENT_ARTIFACT_INSPECTED;
+        bool ledger = type == EVENT_EVENTS_EXPIRED || type == EVENT_LEDGER_KEY_ADDED ||
+                      type == EVENT_LEDGER_KEY_RETIRED || type == EVENT_LEDGER_REOPENED;
         const struct {
             const char *role, *tenant, *sqlstate;
         } cases[] = {
-            {"sallyport_api", scene->tenant, worker ? "42501" : "00000"},
+            {"sallyport_api", scene->tenant, worker || ledger ? "42501" : "00000"},
             {"sallyport_api", scene->other, "42501"}, /* not for a tenant it does not act for */
             {"sallyport_api", NULL, "42501"},
             {"sallyport_worker", NULL, worker ? "00000" : "42501"},
-            {"sallyport_ledger", scene->tenant, "42501"},
+            {"sallyport_ledger", NULL, ledger ? "00000" : "42501"},
             {"sallyport_read", scene->tenant, "42501"},
         };
         for (size_t i = 0; i < ARRAY_LEN(cases); i++)

@@ -28,7 +28,7 @@ static const struct {
       NULL, NULL, "SELECT"}},
     {"blob", {"DELETE INSERT SELECT UPDATE(completed_at,touched_at)", "SELECT", NULL, NULL}},
     {"blob_chunk", {"INSERT SELECT", "SELECT", NULL, NULL}},
-    {"event", {"INSERT SELECT", "INSERT", NULL, "SELECT"}},
+    {"event", {"INSERT SELECT", "INSERT", "INSERT", "SELECT"}},
     {"event_pending", {"SELECT(queued_at,seq)", NULL, "DELETE SELECT", NULL}},
     {"execution", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
     {"execution_active",

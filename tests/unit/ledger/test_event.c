@@ -110,15 +110,27 @@ static void an_event_is_one_line_of_strict_json(void **state)
 static void types_have_the_wire_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "io.sallyport.execution.accepted.v1", "io.sallyport.execution.started.v1",
-        "io.sallyport.execution.finished.v1", "io.sallyport.execution.cancel_requested.v1",
-        "io.sallyport.manifest.refused.v1",   "io.sallyport.artifact.ingested.v1",
-        "io.sallyport.artifact.inspected.v1", "io.sallyport.artifact.attached.v1",
-        "io.sallyport.artifact.approved.v1",  "io.sallyport.artifact.revoked.v1",
-        "io.sallyport.key.added.v1",          "io.sallyport.key.revoked.v1",
-        "io.sallyport.apikey.created.v1",     "io.sallyport.apikey.revoked.v1",
-        "io.sallyport.tenant.created.v1",     "io.sallyport.tenant.changed.v1"};
+    static const char *const names[] = {"io.sallyport.execution.accepted.v1",
+                                        "io.sallyport.execution.started.v1",
+                                        "io.sallyport.execution.finished.v1",
+                                        "io.sallyport.execution.cancel_requested.v1",
+                                        "io.sallyport.manifest.refused.v1",
+                                        "io.sallyport.artifact.ingested.v1",
+                                        "io.sallyport.artifact.inspected.v1",
+                                        "io.sallyport.artifact.attached.v1",
+                                        "io.sallyport.artifact.approved.v1",
+                                        "io.sallyport.artifact.revoked.v1",
+                                        "io.sallyport.key.added.v1",
+                                        "io.sallyport.key.revoked.v1",
+                                        "io.sallyport.apikey.created.v1",
+                                        "io.sallyport.apikey.revoked.v1",
+                                        "io.sallyport.tenant.created.v1",
+                                        "io.sallyport.tenant.changed.v1",
+                                        "io.sallyport.execution.result_late.v1",
+                                        "io.sallyport.events.expired.v1",
+                                        "io.sallyport.ledger.key_added.v1",
+                                        "io.sallyport.ledger.key_retired.v1",
+                                        "io.sallyport.ledger.reopened.v1"};
     assert_int_equal(ARRAY_LEN(names), EVENT_TYPE_COUNT);
     for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
         enum event_type type = EVENT_TYPE_COUNT;
