@@ -78,7 +78,7 @@ static const struct setting settings_table[] = {
     {"verify-hmac", TEXT, AT(verify_hmac), "libjwt", 0, 0, COMMAND_API | COMMAND_WORKER,
      "what verifies HS signatures: openssl or libjwt"},
     {"slots", NUMBER, AT(slots), "2", 1, 256, COMMAND_WORKER, "executions run at once"},
-    {"lease-ms", NUMBER, AT(lease_ms), "15000", 1000, 300000, COMMAND_WORKER | COMMAND_LEDGER,
+    {"lease-ms", NUMBER, AT(lease_ms), "15000", 1000, 60000, COMMAND_WORKER | COMMAND_LEDGER,
      "how long this process is believed alive without a sign of life"},
     {"drain-seconds", NUMBER, AT(drain_seconds), "30", 0, 86400, COMMAND_WORKER,
      "how long a stop waits for running executions before it cancels them"},

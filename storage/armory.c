@@ -167,8 +167,8 @@ static int check_seen(const struct document_seen *seen, const PGresult *result, 
                      some ? "another" : "none");
 }
 
-/* What of an artifact decides about an approval, under the lock that a revocation and an attached
- * document take. */
+/* What of an artifact decides about an approval; the caller holds the lock that a revocation and an
+ * attached document take. */
 static int check_approvable(struct pg *tx, const char *tenant, const struct digest *sha256,
                             const struct approval *approval, struct fault *fault)
 {
@@ -176,12 +176,11 @@ static int check_approvable(struct pg *tx, const char *tenant, const struct dige
         "armory_approvable",
         "SELECT state, descriptor_sha256, ingested_by, sbom_sha256, report_sha256 FROM artifact"
         " WHERE tenant_id = $1 AND sha256 = $2"};
-    int64_t lock = lock_of_artifact(tenant, sha256);
     struct pg_params params = {0};
     pg_text(&params, tenant);
     pg_digest(&params, sha256);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (locks_share(tx, &lock, 1, fault) != 0 || pg_step(tx, &read, &params, &result, fault) != 0)
+    if (pg_step(tx, &read, &params, &result, fault) != 0)
         return -1;
     if (PQntuples(result) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no such artifact");
@@ -219,7 +218,8 @@ int armory_approve(struct pg *pg, const char *tenant, const struct digest *sha25
     AUTO_PGRESULT PGresult *result = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
-    if (api_keys_recheck(tx, approval->api_key_id, fault) != 0 ||
+    if (api_keys_recheck_shared(tx, approval->api_key_id, lock_of_artifact(tenant, sha256),
+                                fault) != 0 ||
         check_approvable(tx, tenant, sha256, approval, fault) != 0 ||
         pg_step(tx, &insert, &params, &result, fault) != 0)
         return -1;

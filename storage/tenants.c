@@ -173,6 +173,14 @@ int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault)
     return locks_share(pg, &lock, 1, fault) == 0 ? still_live(pg, id, fault) : -1;
 }
 
+int api_keys_recheck_shared(struct pg *pg, const char *id, int64_t lock, struct fault *fault)
+{
+    int64_t locks[] = {lock, id == NULL ? lock : lock_of_api_key(id)};
+    if (locks_share(pg, locks, ARRAY_LEN(locks), fault) != 0)
+        return -1;
+    return id == NULL ? 0 : still_live(pg, id, fault);
+}
+
 int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock, struct fault *fault)
 {
     if (id == NULL)
