@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What images.py makes images of: tar entries, and an OCI image layout byte by byte. Needs only Python and zstd."""
+"""What images.py makes images of: an OCI image layout byte by byte. Needs only Python and zstd."""
 
 import gzip
 import hashlib
-import io
 import json
 import platform
 import subprocess
 import tarfile
+
+from tars import file, info, tar
 
 MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 OCI, DOCKER = "application/vnd.oci.image.", "application/vnd.docker."
@@ -29,39 +30,8 @@ def zstd(data):
     return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
-def info(name, kind=tarfile.REGTYPE, mode=0o644, size=0, link="", pax=None):
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode, entry.size, entry.linkname = kind, mode, size, link
-    entry.pax_headers = pax or {}
-    return entry
-
-
-def file(name, content=b"content", mode=0o644, **more):
-    return info(name, mode=mode, size=len(content), **more), content
-
-
-def folder(name, mode=0o755):
-    return info(name, tarfile.DIRTYPE, mode), None
-
-
-def symlink(name, target):
-    return info(name, tarfile.SYMTYPE, 0o777, link=target), None
-
-
-def hardlink(name, target):
-    return info(name, tarfile.LNKTYPE, link=target), None
-
-
 def device(name, kind=tarfile.CHRTYPE):
     return info(name, kind), None
-
-
-def tar(entries):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for entry, content in entries:
-            archive.addfile(entry, io.BytesIO(content) if content is not None else None)
-    return out.getvalue()
 
 
 class Image:

@@ -12,8 +12,8 @@ import sys
 import tarfile
 
 sys.dont_write_bytecode = True
-from image_parts import (DOCKER, GZIP, IMAGE_INDEX, LAYER, MACHINE, OCI, ZSTD, Image, archive, device, dump, file,
-                         folder, hardlink, sha256, symlink, tar, zstd)
+from image_parts import DOCKER, GZIP, IMAGE_INDEX, LAYER, MACHINE, OCI, ZSTD, Image, archive, device, dump, sha256, zstd
+from tars import file, folder, hardlink, symlink, tar
 
 FOLDER = sys.argv[1]
 INDEX = []

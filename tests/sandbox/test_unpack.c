@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: an archive becomes exactly the tree it says, or is refused with a reason; and whatever
  * it says, nothing outside its folder is touched. The archives are made by archives.py. */
-#include "tests/sandbox/harness.h"
-
-#include "runner/unpack.h"
+#include "tests/sandbox/unpacking.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -11,57 +9,11 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-struct unpacking {
-    char folder[64];
-    char archives[96], canary[96], target[96];
-    struct unpack_config config;
-    struct tree_sum before; /* of the canary */
-};
-
-/* A file that anybody could change, in a folder that anybody can reach. */
-static void make_canary(const char *folder, const char *name)
-{
-    char path[256];
-    struct fault fault = {0};
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(file_replace(path, "alive", 5, 0666, &fault), 0);
-    assert_int_equal(chmod(path, 0666), 0);
-}
-
 static int setup(void **state)
 {
     static struct unpacking unpacking;
-    harness_need_root();
-    (void)snprintf(unpacking.folder, sizeof unpacking.folder, "/tmp/sallyport-unpack.XXXXXX");
-    assert_non_null(mkdtemp(unpacking.folder));
-    assert_int_equal(chmod(unpacking.folder, 0777), 0); /* nothing but the unpacker protects it */
-    (void)snprintf(unpacking.archives, sizeof unpacking.archives, "%s/archives", unpacking.folder);
-    (void)snprintf(unpacking.canary, sizeof unpacking.canary, "%s/canary", unpacking.folder);
-    (void)snprintf(unpacking.target, sizeof unpacking.target, "%s/target", unpacking.folder);
-    harness_make_folder(unpacking.archives, "");
-    harness_make_folder(unpacking.canary, "/etc");
-    make_canary(unpacking.canary, "etc/passwd");
-    make_canary(unpacking.canary, "etc/shadow");
-    assert_int_equal(chmod(unpacking.canary, 0777), 0);
-    const char *const make[] = {"/usr/bin/python3", "-B", TEST_DATA "/../sandbox/archives.py",
-                                unpacking.archives, NULL};
-    if (harness_command(make) != 0)
-        fail_msg("cannot make the archives: python3 and zstd are needed");
-    unpacking.config = unpack_config_defaults();
-    unpacking.config.max_bytes = 64 * MIB;
-    unpacking.config.max_entries = 2000;
-    unpacking.config.cpu_seconds = 20;
-    struct fault fault = {0};
-    assert_int_equal(tree_measure(unpacking.canary, &unpacking.before, &fault), 0);
+    unpacking_begin(&unpacking, TEST_DATA "/../sandbox/archives.py");
     *state = &unpacking;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct unpacking *unpacking = *state;
-    struct fault fault = {0};
-    assert_int_equal(dir_remove(unpacking->folder, &fault), 0);
     return 0;
 }
 
@@ -69,21 +21,8 @@ static int teardown(void **state)
 static int unpack(struct unpacking *unpacking, enum artifact_kind kind, const char *path,
                   struct tree_sum *sum, struct fault *fault)
 {
-    assert_int_equal(dir_remove(unpacking->target, fault), 0);
-    assert_int_equal(mkdir(unpacking->target, 0700), 0);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
+    AUTO_CLOSE int fd = unpacking_open(unpacking, path, fault);
     return unpack_archive(&unpacking->config, kind, fd, unpacking->target, -1, sum, fault);
-}
-
-static void assert_canary_lives(const struct unpacking *unpacking, const char *name)
-{
-    struct tree_sum now;
-    struct fault fault = {0};
-    assert_int_equal(tree_measure(unpacking->canary, &now, &fault), 0);
-    if (!digest_equal(&now.stamp, &unpacking->before.stamp))
-        fail_msg("%s touched what is outside its folder", name);
-    assert_int_equal(harness_count_entries(unpacking->folder), 3);
 }
 
 /* Only what the contract allows: types, modes, owner. */
@@ -115,7 +54,7 @@ static void judge(struct unpacking *unpacking, const char *name, bool ok, const 
     struct tree_sum sum;
     struct fault fault = {0};
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/%s", unpacking->archives, name) > 0);
+    assert_true(asprintf(&path, "%s/%s", unpacking->samples, name) > 0);
     int result = unpack(unpacking, ARTIFACT_ROOTFS, path, &sum, &fault);
     assert_canary_lives(unpacking, name);
     if (ok && result != 0)
@@ -138,7 +77,7 @@ static void test_every_archive(void **state)
 {
     struct unpacking *unpacking = *state;
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/index", unpacking->archives) > 0);
+    assert_true(asprintf(&path, "%s/index", unpacking->samples) > 0);
     AUTO_FILE FILE *index = fopen(path, "re");
     assert_non_null(index);
     char line[512];
@@ -187,7 +126,7 @@ static void test_the_tree_is_what_the_archive_says(void **state)
         struct tree_sum sum;
         struct fault fault = {0};
         AUTO_FREE char *path = NULL;
-        assert_true(asprintf(&path, "%s/%s", unpacking->archives, names[i]) > 0);
+        assert_true(asprintf(&path, "%s/%s", unpacking->samples, names[i]) > 0);
         if (unpack(unpacking, ARTIFACT_ROOTFS, path, &sum, &fault) != 0)
             fail_msg("%s: %s", names[i], fault.detail);
         assert_content(unpacking, "bin/program", S_IFREG | 0755, "#!x");
@@ -217,7 +156,7 @@ static void test_static_program(void **state)
     struct unpacking *unpacking = *state;
     AUTO_FREE char *root = NULL;
     AUTO_FREE char *tool = NULL;
-    assert_true(asprintf(&root, "%s/root", unpacking->archives) > 0);
+    assert_true(asprintf(&root, "%s/root", unpacking->samples) > 0);
     assert_true(asprintf(&tool, "%s" TOOL, root) > 0);
     harness_make_root(root);
     struct tree_sum sum;
@@ -254,7 +193,7 @@ static void test_refused_programs(void **state)
         {sizeof elf, 4, 2, "program headers"},    /* none */
     };
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/elf", unpacking->archives) > 0);
+    assert_true(asprintf(&path, "%s/elf", unpacking->samples) > 0);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         uint8_t bytes[sizeof elf];
         memcpy(bytes, elf, sizeof elf);
@@ -280,7 +219,7 @@ static void test_cancel(void **state)
     struct unpacking *unpacking = *state;
     AUTO_CLOSE int cancel = eventfd(1, EFD_CLOEXEC);
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/gzip_bomb.tar.gz", unpacking->archives) > 0);
+    assert_true(asprintf(&path, "%s/gzip_bomb.tar.gz", unpacking->samples) > 0);
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct tree_sum sum;
     struct fault fault = {0};
@@ -315,11 +254,11 @@ static char *make_long_archive(const struct unpacking *unpacking)
 {
     char *path = NULL;
     AUTO_FREE char *script = NULL;
-    assert_true(asprintf(&path, "%s/long.tar.zst", unpacking->archives) > 0);
+    assert_true(asprintf(&path, "%s/long.tar.zst", unpacking->samples) > 0);
     assert_true(asprintf(&script,
                          "cd %s && truncate -s 1G zeros && tar -c zeros | zstd -q -1 -f -o %s && "
                          "rm zeros",
-                         unpacking->archives, path) > 0);
+                         unpacking->samples, path) > 0);
     const char *const make[] = {"sh", "-c", script, NULL};
     assert_int_equal(harness_command(make), 0);
     return path;
@@ -467,7 +406,7 @@ static void test_cpu_limit(void **state)
     struct unpacking *unpacking = *state;
     struct unpack_config kept = unpacking->config;
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/slow.tar", unpacking->archives) > 0);
+    assert_true(asprintf(&path, "%s/slow.tar", unpacking->samples) > 0);
     unpacking->config.cpu_seconds = 1;
     struct tree_sum sum;
     struct fault fault = {0};
@@ -507,5 +446,5 @@ int main(void)
         cmocka_unit_test(test_cpu_limit),
         cmocka_unit_test(test_time_limit),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, unpacking_end);
 }

@@ -2,49 +2,13 @@
 /* Goal: an image becomes exactly the tree its layers make one over the other, and says how it is
  * started; or it is refused with a reason. Whatever it says, nothing outside its folder is
  * touched. The images are made by images.py. */
-#include "tests/sandbox/harness.h"
-
-#include "runner/unpack.h"
-
-struct unpacking {
-    char folder[64];
-    char images[96], canary[96], target[96];
-    struct unpack_config config;
-    struct tree_sum before; /* of the canary */
-};
+#include "tests/sandbox/unpacking.h"
 
 static int setup(void **state)
 {
     static struct unpacking unpacking;
-    harness_need_root();
-    (void)snprintf(unpacking.folder, sizeof unpacking.folder, "/tmp/sallyport-image.XXXXXX");
-    assert_non_null(mkdtemp(unpacking.folder));
-    assert_int_equal(chmod(unpacking.folder, 0777), 0); /* nothing but the unpacker protects it */
-    (void)snprintf(unpacking.images, sizeof unpacking.images, "%s/images", unpacking.folder);
-    (void)snprintf(unpacking.canary, sizeof unpacking.canary, "%s/canary", unpacking.folder);
-    (void)snprintf(unpacking.target, sizeof unpacking.target, "%s/target", unpacking.folder);
-    harness_make_folder(unpacking.images, "");
-    harness_make_folder(unpacking.canary, "/etc");
-    assert_int_equal(chmod(unpacking.canary, 0777), 0);
-    const char *const make[] = {"/usr/bin/python3", TEST_DATA "/../sandbox/images.py",
-                                unpacking.images, NULL};
-    if (harness_command(make) != 0)
-        fail_msg("cannot make the images: python3 and zstd are needed");
-    unpacking.config = unpack_config_defaults();
-    unpacking.config.max_bytes = 64 * MIB;
-    unpacking.config.max_entries = 2000;
-    unpacking.config.cpu_seconds = 20;
-    struct fault fault = {0};
-    assert_int_equal(tree_measure(unpacking.canary, &unpacking.before, &fault), 0);
+    unpacking_begin(&unpacking, TEST_DATA "/../sandbox/images.py");
     *state = &unpacking;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct unpacking *unpacking = *state;
-    struct fault fault = {0};
-    assert_int_equal(dir_remove(unpacking->folder, &fault), 0);
     return 0;
 }
 
@@ -54,22 +18,9 @@ static int unpack(struct unpacking *unpacking, const char *name, struct image **
 {
     struct tree_sum sum;
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/%s", unpacking->images, name) > 0);
-    assert_int_equal(dir_remove(unpacking->target, fault), 0);
-    assert_int_equal(mkdir(unpacking->target, 0700), 0);
-    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
+    assert_true(asprintf(&path, "%s/%s", unpacking->samples, name) > 0);
+    AUTO_CLOSE int fd = unpacking_open(unpacking, path, fault);
     return unpack_image(&unpacking->config, fd, unpacking->target, -1, &sum, image, fault);
-}
-
-static void assert_canary_lives(const struct unpacking *unpacking, const char *name)
-{
-    struct tree_sum now;
-    struct fault fault = {0};
-    assert_int_equal(tree_measure(unpacking->canary, &now, &fault), 0);
-    if (!digest_equal(&now.stamp, &unpacking->before.stamp))
-        fail_msg("%s touched what is outside its folder", name);
-    assert_int_equal(harness_count_entries(unpacking->folder), 3);
 }
 
 /* ---- the tree ---- */
@@ -189,7 +140,7 @@ static void test_every_image(void **state)
     AUTO_FREE char *path = NULL;
     AUTO_FREE char *line = NULL;
     size_t room = 0;
-    assert_true(asprintf(&path, "%s/index", unpacking->images) > 0);
+    assert_true(asprintf(&path, "%s/index", unpacking->samples) > 0);
     AUTO_FILE FILE *index = fopen(path, "re");
     assert_non_null(index);
     int judged = 0;
@@ -216,7 +167,7 @@ static void test_other_kinds(void **state)
     struct tree_sum sum;
     struct fault fault = {0};
     AUTO_FREE char *path = NULL;
-    assert_true(asprintf(&path, "%s/plain.tar", unpacking->images) > 0);
+    assert_true(asprintf(&path, "%s/plain.tar", unpacking->samples) > 0);
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(dir_remove(unpacking->target, &fault), 0);
     assert_int_equal(mkdir(unpacking->target, 0700), 0);
@@ -232,5 +183,5 @@ int main(void)
         cmocka_unit_test(test_every_image),
         cmocka_unit_test(test_other_kinds),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, unpacking_end);
 }
