@@ -15,7 +15,8 @@
 
 #define INSPECT_SECONDS 600
 #define POLL_MS 200
-#define IMAGE_CELL_MAX (64 * 1024 * 12) /* an escape may take twelve bytes */
+#define CELL_MAX (64 * 1024 * 12) /* of an image or a descriptor; an escape may take twelve bytes  \
+                                   */
 
 static const struct column list_columns[] = {
     {"SHA256", "sha256", COLUMN_DIGEST}, {"KIND", "kind", COLUMN_TEXT},
@@ -195,11 +196,11 @@ static const json_t *document_of(const json_t *artifact, const char *kind)
     return json_object_get(json_object_get(artifact, "documents"), kind);
 }
 
-static void announce_member(const char *name, const json_t *value)
+static void announce_member(int indent, const char *name, const json_t *value)
 {
-    AUTO_BUF struct buf cell = BUF(DESCRIPTOR_JSON_MAX * 12);
+    AUTO_BUF struct buf cell = BUF(CELL_MAX);
     output_cell(&cell, value);
-    output_note("  %-11s %s", name, buf_text(&cell));
+    output_note("%*s%-11s %s", indent, "", name, buf_text(&cell));
 }
 
 /* What the inspection read in an image; the digest that is approved covers it. */
@@ -211,12 +212,9 @@ static void announce_image(const json_t *image)
         return;
     output_note("  as the image says it is started:");
     for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        AUTO_BUF struct buf cell = BUF(IMAGE_CELL_MAX);
         const json_t *value = json_object_get(image, members[i]);
-        if (value == NULL)
-            continue;
-        output_cell(&cell, value);
-        output_note("    %-11s %s", members[i], buf_text(&cell));
+        if (value != NULL)
+            announce_member(4, members[i], value);
     }
 }
 
@@ -228,12 +226,12 @@ static void announce(const json_t *artifact)
     const json_t *descriptor = json_object_get(artifact, "descriptor");
     output_note("approving %s", json_string_value(json_object_get(artifact, "sha256")));
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        announce_member(members[i], json_object_get(descriptor, members[i]));
+        announce_member(2, members[i], json_object_get(descriptor, members[i]));
     for (size_t i = 0; i < ARRAY_LEN(document_kinds); i++) {
         const json_t *document = document_of(artifact, document_kinds[i]);
-        announce_member(document_kinds[i], json_object_get(document, "sha256"));
+        announce_member(2, document_kinds[i], json_object_get(document, "sha256"));
         if (json_is_object(document))
-            announce_member("  it says", json_object_get(document, "summary"));
+            announce_member(2, "  it says", json_object_get(document, "summary"));
     }
     announce_image(json_object_get(artifact, "image"));
 }
