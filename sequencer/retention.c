@@ -17,7 +17,8 @@ struct retention {
     struct retention_config config;
     struct pg *pg;
     pthread_t thread;
-    bool again; /* this pass follows one that left more: what failed has been said */
+    bool again;    /* this pass follows one that left more: what failed has been said */
+    bool troubled; /* a tenant's events could not expire in this pass */
     struct retention_counts counts;
 };
 
@@ -79,28 +80,27 @@ static void tell(const struct retention *retention)
         retention->config.observer(retention->config.context, &retention->counts);
 }
 
-/* One tenant's next batch; what is wrong with its events does not hold up the others. */
-static int expire(struct retention *retention, const char *tenant, bool *ret_more,
-                  struct fault *fault)
+/* One tenant's next batch; true if it has more. What is wrong with its events, or holds its policy,
+ * does not hold up the others. */
+static bool expire(struct retention *retention, const char *tenant)
 {
-    struct fault inner;
+    struct fault fault;
     int64_t count;
-    *ret_more = false;
+    bool more;
     if (retention_expire(retention->pg, retention->config.node, tenant, retention->config.batch,
-                         &count, ret_more, &inner) != 0) {
-        if (inner.code == FAULT_UNAVAILABLE)
-            return fault_set(fault, inner.code, "%s", inner.detail);
+                         &count, &more, &fault) != 0) {
         if (!retention->again)
             log_error("a tenant's events cannot expire", "{s:s, s:s}", "tenant", tenant, "detail",
-                      inner.detail);
-        return 0;
+                      fault.detail);
+        retention->troubled = true;
+        return false;
     }
     if (count > 0) {
         retention->counts.events += (uint64_t)count;
         retention->counts.batches++;
         tell(retention);
     }
-    return 0;
+    return more;
 }
 
 /* A batch of each tenant, so that one with years to expire holds up nobody. *ret_more if one has
@@ -108,17 +108,15 @@ static int expire(struct retention *retention, const char *tenant, bool *ret_mor
 static int pass(struct retention *retention, bool *ret_more, struct fault *fault)
 {
     char tenant[TENANT_ID_MAX + 1] = "", next[TENANT_ID_MAX + 1];
-    *ret_more = false;
+    *ret_more = retention->troubled = false;
     while (!is_stopping(retention, 0) && leads(retention)) {
-        bool more;
         if (retention_tenant_next(retention->pg, tenant, next, fault) != 0)
             return -1;
         if (next[0] == '\0')
             return 0;
         memcpy(tenant, next, sizeof tenant);
-        if (expire(retention, tenant, &more, fault) != 0)
-            return -1;
-        *ret_more = *ret_more || more;
+        if (expire(retention, tenant))
+            *ret_more = true;
     }
     *ret_more = true;
     return 0;
@@ -128,11 +126,12 @@ static int pass(struct retention *retention, bool *ret_more, struct fault *fault
 static int turn(struct retention *retention)
 {
     struct fault fault;
-    if (!leads(retention))
-        return LEADS_EVERY_MS;
-    bool more;
-    int status = pass(retention, &more, &fault);
+    bool more = false;
+    bool led = leads(retention);
+    int status = led ? pass(retention, &more, &fault) : 0;
     retention->again = status == 0 && more;
+    if (!led)
+        return LEADS_EVERY_MS;
     if (status != 0) {
         log_warn("events cannot expire now; trying again", "{s:s, s:s}", "code",
                  fault_name(fault.code), "detail", fault.detail);
@@ -140,7 +139,8 @@ static int turn(struct retention *retention)
     }
     if (more)
         return retention->config.pause_ms;
-    retention->counts.passed_ms = clock_wall_ms();
+    if (!retention->troubled)
+        retention->counts.passed_ms = clock_wall_ms();
     tell(retention);
     return retention->config.every_ms;
 }

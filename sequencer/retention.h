@@ -20,7 +20,7 @@
 struct retention_counts {
     uint64_t events; /* whose bodies have expired */
     uint64_t batches;
-    int64_t passed_ms; /* wall clock: when all tenants had last been asked; 0: never */
+    int64_t passed_ms; /* wall clock: when nothing was left that was to expire; 0: never */
 };
 
 /* Told after every batch and every pass, in the loop's thread: for metrics. */

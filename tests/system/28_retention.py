@@ -117,8 +117,8 @@ def test_an_expired_event_is_named_by_its_hash(world):
     expired(world)
     for event, body in JOB["events"].items():
         for name in ("viewer", "auditor"):
-            answer = world.caller(name).get(f"/v1/events/{event}").refused(410, "expired")
-            assert f"sha256:{hashlib.sha256(body).hexdigest()}" in answer.json["detail"], answer.json
+            problem = world.caller(name).get(f"/v1/events/{event}").refused(410, "expired")
+            assert f"sha256:{hashlib.sha256(body).hexdigest()}" in problem["detail"], problem
         world.caller("auditor", OTHER).get(f"/v1/events/{event}").refused(404, "not_found")
     theirs = JOB[OTHER]["event_id"]
     world.caller("viewer", OTHER).get(f"/v1/events/{theirs}").expect(200)
@@ -144,6 +144,7 @@ def test_pages_go_on_behind_what_is_gone(world):
     expired(world)
     assert world.events(JOB[TENANT]["id"]) == []
     auditor, after, seen = world.caller("auditor"), "0", []
+    world.ledger_is_complete()
     for _ in range(1000):
         answer = auditor.get("/v1/events", limit=2, after=after).expect(200)
         seen += [event["id"] for event in answer.json]
