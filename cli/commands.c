@@ -156,6 +156,7 @@ static const struct option verify_options[] = {
     {.name = "vkey", .value = "FILE", .help = "the ledger's verifier key, one a line"},
     {.name = "origin", .value = "NAME", .help = "the log's name; else the first key's"},
     {.name = "event", .value = "FILE", .help = "the event of a receipt; else RECEIPT.json"},
+    {.name = "entry", .value = "DIGEST", .help = "the event's SHA-256, where it has expired"},
     {.name = "old", .value = "FILE", .help = "an older checkpoint"},
     {.name = "new", .value = "FILE", .help = "a newer one, which must begin with it"},
     {.name = "proof", .value = "FILE", .help = "the proof of that; else the gateway is asked"},

@@ -50,6 +50,7 @@ struct http_answer {
     char cursor[HTTP_CURSOR_MAX + 1]; /* Sallyport-Cursor; "" where absent or not plain text */
     bool more;                        /* there is a Link with rel="next" */
     char expires_at[40];              /* Sallyport-Expires-At; "" where absent */
+    char expired[24];                 /* Sallyport-Ledger-Expired; "" where absent */
 };
 #define AUTO_HTTP_ANSWER AUTO(http_answer_cleanup)
 

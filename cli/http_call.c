@@ -126,6 +126,8 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     take_value(line, "Sallyport-Cursor", call->answer->cursor, sizeof call->answer->cursor);
     take_value(line, "Sallyport-Expires-At", call->answer->expires_at,
                sizeof call->answer->expires_at);
+    take_value(line, "Sallyport-Ledger-Expired", call->answer->expired,
+               sizeof call->answer->expired);
     if (header_value(line, "Link", &value))
         call->answer->more = memmem(value.data, value.len, "rel=\"next\"", 10) != NULL;
     return size * count;

@@ -6,6 +6,7 @@
 #include "cli/query.h"
 #include "ledger/checkpoint.h"
 #include "ledger/event.h"
+#include "ledger/line.h"
 #include "ledger/tile.h"
 
 #include <errno.h>
@@ -64,41 +65,62 @@ static int write_lines(FILE *file, const struct buf *body, uint64_t left, uint64
     return 0;
 }
 
-static int export_events(struct client *client, FILE *file, uint64_t size, struct fault *fault)
+/* What is being exported. */
+struct export
 {
-    for (uint64_t at = 0; at < size;) {
+    struct client *client;
+    uint64_t size;
+    uint64_t expired; /* hashes in place of the tenant's own events, as the server says */
+};
+
+/* Of one answer. A gateway of before has no such header: nothing expires there. */
+static int add_expired(struct export *export, const char *text, struct fault *fault)
+{
+    uint64_t count = 0;
+    if (text[0] != '\0' && !line_number(span_text(text), &count))
+        return fault_set(fault, FAULT_INTERNAL,
+                         "the server's answer: Sallyport-Ledger-Expired: "
+                         "expected a number");
+    export->expired += count;
+    return 0;
+}
+
+static int export_events(struct export *export, FILE *file, struct fault *fault)
+{
+    for (uint64_t at = 0; at < export->size;) {
         AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
         AUTO_HTTP_ANSWER struct http_answer answer = {0};
-        uint64_t count = 0, left = size - at;
+        uint64_t count = 0, left = export->size - at;
         buf_puts(&path, "/v1/ledger/export");
         query_add_number(&path, "from", (int64_t)at);
         query_add_number(&path, "limit",
                          left < LINES_PER_CALL ? (int64_t)left : (int64_t)LINES_PER_CALL);
-        if (fetch_text(client, buf_text(&path), "text/plain", EXPORT_ANSWER_MAX, &answer, fault) !=
-                0 ||
-            write_lines(file, &answer.body, left, &count, fault) != 0)
+        if (fetch_text(export->client, buf_text(&path), "text/plain", EXPORT_ANSWER_MAX, &answer,
+                       fault) != 0 ||
+            write_lines(file, &answer.body, left, &count, fault) != 0 ||
+            add_expired(export, answer.expired, fault) != 0)
             return -1;
         if (count == 0)
             return fault_set(fault, FAULT_INTERNAL,
                              "the server exports nothing from entry %" PRIu64
                              " on, but its checkpoint covers %" PRIu64,
-                             at, size);
+                             at, export->size);
         at += count;
     }
     return 0;
 }
 
 /* What the log has recorded, from its entry bundles. */
-static int export_entries(struct client *client, FILE *file, uint64_t size, struct fault *fault)
+static int export_entries(struct export *export, FILE *file, struct fault *fault)
 {
-    for (uint64_t n = 0; n * TILE_WIDTH < size; n++) {
-        struct tile tile = {.entries = true, .n = n, .width = tile_width(0, n, size)};
+    for (uint64_t n = 0; n * TILE_WIDTH < export->size; n++) {
+        struct tile tile = {.entries = true, .n = n, .width = tile_width(0, n, export->size)};
         struct digest entries[TILE_WIDTH];
         struct fault cause = {0};
         AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
         AUTO_HTTP_ANSWER struct http_answer answer = {0};
         buf_printf(&path, "/v1/ledger/tile/%s", tile_format(&tile).text);
-        if (fetch_text(client, buf_text(&path), "application/octet-stream",
+        if (fetch_text(export->client, buf_text(&path), "application/octet-stream",
                        (size_t)TILE_WIDTH * TILE_BUNDLE_ENTRY_LEN, &answer, fault) != 0)
             return -1;
         if (tile_bundle_decode(buf_span(&answer.body), tile.width, entries, &cause) != 0)
@@ -111,15 +133,15 @@ static int export_entries(struct client *client, FILE *file, uint64_t size, stru
     return 0;
 }
 
-typedef int export_part(struct client *client, FILE *file, uint64_t size, struct fault *fault);
+typedef int export_part(struct export *export, FILE *file, struct fault *fault);
 
-static int write_whole(struct client *client, const char *temporary, const char *path,
-                       uint64_t size, export_part *part, struct fault *fault)
+static int write_whole(struct export *export, const char *temporary, const char *path,
+                       export_part *part, struct fault *fault)
 {
     AUTO_FILE FILE *file = fopen(temporary, "we");
     if (file == NULL)
         return fault_errno(fault, "cannot write %s", temporary);
-    if (part(client, file, size, fault) != 0)
+    if (part(export, file, fault) != 0)
         return -1;
     if (fflush(file) != 0 || ferror(file) != 0 || fsync(fileno(file)) != 0 ||
         rename(temporary, path) != 0)
@@ -128,7 +150,7 @@ static int write_whole(struct client *client, const char *temporary, const char 
 }
 
 /* One file of the export, in place only when it is whole. */
-static int write_part(struct client *client, const char *folder, const char *name, uint64_t size,
+static int write_part(struct export *export, const char *folder, const char *name,
                       export_part *part, struct fault *fault)
 {
     AUTO_BUF struct buf path = BUF(4096), temporary = BUF(4096);
@@ -136,7 +158,7 @@ static int write_part(struct client *client, const char *folder, const char *nam
     buf_printf(&temporary, "%s/%s.part", folder, name);
     if (buf_failed(&path) || buf_failed(&temporary))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", folder);
-    if (write_whole(client, buf_text(&temporary), buf_text(&path), size, part, fault) == 0)
+    if (write_whole(export, buf_text(&temporary), buf_text(&path), part, fault) == 0)
         return 0;
     (void)unlink(buf_text(&temporary));
     return -1;
@@ -152,20 +174,22 @@ static int clear_checkpoint(const char *path, struct fault *fault)
 int ledger_export(struct client *client, const struct args *args, struct fault *fault)
 {
     const char *folder = args->operands[0];
-    uint64_t size = 0;
+    struct export export = {.client = client};
     AUTO_HTTP_ANSWER struct http_answer answer = {0};
     AUTO_BUF struct buf path = BUF(4096);
     buf_printf(&path, "%s/" LEDGER_FILE_CHECKPOINT, folder);
     if (buf_failed(&path))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", folder);
     if (fetch_checkpoint(client, &answer, fault) != 0 ||
-        read_size(&answer.body, &size, fault) != 0 || dir_make(folder, 0755, fault) != 0 ||
+        read_size(&answer.body, &export.size, fault) != 0 || dir_make(folder, 0755, fault) != 0 ||
         clear_checkpoint(buf_text(&path), fault) != 0 ||
-        write_part(client, folder, LEDGER_FILE_EVENTS, size, export_events, fault) != 0 ||
-        write_part(client, folder, LEDGER_FILE_ENTRIES, size, export_entries, fault) != 0 ||
+        write_part(&export, folder, LEDGER_FILE_EVENTS, export_events, fault) != 0 ||
+        write_part(&export, folder, LEDGER_FILE_ENTRIES, export_entries, fault) != 0 ||
         file_replace(buf_text(&path), answer.body.data, answer.body.len, 0644, fault) != 0)
         return -1;
-    AUTO_JSON json_t *made = json_pack("{s:s, s:I}", "folder", folder, "entries", (json_int_t)size);
+    AUTO_JSON json_t *made =
+        json_pack("{s:s, s:I, s:I}", "folder", folder, "entries", (json_int_t) export.size,
+                  "expired", (json_int_t) export.expired);
     if (made == NULL)
         return fault_set(fault, FAULT_INTERNAL, "%s: not a name that JSON can hold", folder);
     return output_record(&client->output, NULL, 0, made, fault);

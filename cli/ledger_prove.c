@@ -82,15 +82,51 @@ static int await_receipt(struct client *client, const char *id, int64_t wait_sec
     }
 }
 
+/* The hash of an event that is gone: the gateway's word, which the receipt has to fit. */
+static int fetch_entry(struct client *client, const char *id, struct digest *ret_entry,
+                       struct fault *fault)
+{
+    const char *text;
+    AUTO_BUF struct buf path = BUF(QUERY_PATH_MAX);
+    AUTO_JSON json_t *proof = NULL;
+    const struct json_field fields[] = {{"entry", JSON_KIND_STRING, true, 1, 128, &text}};
+    buf_puts(&path, "/v1/ledger/proof");
+    query_add(&path, "event_id", id);
+    if (client_json(client, buf_text(&path), NULL, &proof, fault) != 0 ||
+        json_read(proof, "the server's proof: ", fields, ARRAY_LEN(fields), false, FAULT_INTERNAL,
+                  fault) != 0)
+        return -1;
+    if (digest_parse_any(text, strlen(text), ret_entry) != 0)
+        return fault_set(fault, FAULT_INTERNAL,
+                         "the server's proof: entry: expected a SHA-256 digest");
+    return 0;
+}
+
+/* The event and its hash; *ret_expired, and no event, where only that is left of it. */
+static int fetch_event(struct client *client, const char *id, struct http_answer *ret_event,
+                       struct digest *ret_entry, bool *ret_expired, struct fault *fault)
+{
+    struct fault cause;
+    *ret_expired = false;
+    if (fetch(client, id, "", "application/cloudevents+json", EVENT_MAX, ret_event, &cause) == 0) {
+        *ret_entry = digest_of_span(buf_span(&ret_event->body));
+        return 0;
+    }
+    if (cause.code != FAULT_EXPIRED)
+        return fault_set(fault, cause.code, "%s", cause.detail);
+    *ret_expired = true;
+    return fetch_entry(client, id, ret_entry, fault);
+}
+
 /* That the path leads from this event to the checkpoint: whose checkpoint it is, ledger verify
  * believes or not. What is kept for years should not turn out to be of another event then. */
-static int check_path(struct span text, struct span event, struct receipt *ret_receipt,
+static int check_path(struct span text, const struct digest *entry, struct receipt *ret_receipt,
                       uint64_t *ret_size, struct fault *fault)
 {
     struct receipt receipt;
     struct note note;
     struct checkpoint checkpoint;
-    struct digest entry = digest_of_span(event), leaf = merkle_entry_leaf(&entry);
+    struct digest leaf = merkle_entry_leaf(entry);
     struct fault cause = {0};
     if (receipt_parse(text, &receipt, &cause) != 0 ||
         note_parse(receipt.checkpoint, &note, &cause) != 0 ||
@@ -104,10 +140,29 @@ static int check_path(struct span text, struct span event, struct receipt *ret_r
     return 0;
 }
 
+/* What was kept; takes nothing over. */
+static int report(struct client *client, const char *id, const struct receipt *receipt,
+                  uint64_t size, const char *file, const char *event_file,
+                  const struct digest *entry, struct fault *fault)
+{
+    AUTO_JSON json_t *made =
+        json_pack("{s:s, s:I, s:I, s:s}", "event_id", id, "index", (json_int_t)receipt->index,
+                  "size", (json_int_t)size, "receipt", file);
+    json_t *what = json_string(event_file == NULL ? digest_format(entry).text : event_file);
+    if (made == NULL || what == NULL ||
+        json_object_set_new(made, event_file == NULL ? "entry" : "event", what) != 0)
+        return fault_set(fault, FAULT_INTERNAL, "--out: not a name that JSON can hold");
+    if (event_file == NULL)
+        output_note("the event has expired: its receipt proves a copy of it, or its hash");
+    return output_record(&client->output, NULL, 0, made, fault);
+}
+
 int ledger_prove(struct client *client, const struct args *args, struct fault *fault)
 {
     int64_t wait = WAIT_DEFAULT;
     uint64_t size;
+    bool expired;
+    struct digest entry;
     struct receipt receipt;
     AUTO_BUF struct buf id = BUF(64), file = BUF(4096), event_file = BUF(4096);
     AUTO_HTTP_ANSWER struct http_answer text = {0}, event = {0};
@@ -120,16 +175,12 @@ int ledger_prove(struct client *client, const struct args *args, struct fault *f
     if (buf_failed(&event_file))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "--out: too long");
     if (await_receipt(client, buf_text(&id), wait, &text, fault) != 0 ||
-        fetch(client, buf_text(&id), "", "application/cloudevents+json", EVENT_MAX, &event,
-              fault) != 0 ||
-        check_path(buf_span(&text.body), buf_span(&event.body), &receipt, &size, fault) != 0 ||
-        file_replace(buf_text(&event_file), event.body.data, event.body.len, 0644, fault) != 0 ||
+        fetch_event(client, buf_text(&id), &event, &entry, &expired, fault) != 0 ||
+        check_path(buf_span(&text.body), &entry, &receipt, &size, fault) != 0 ||
+        (!expired &&
+         file_replace(buf_text(&event_file), event.body.data, event.body.len, 0644, fault) != 0) ||
         file_replace(buf_text(&file), text.body.data, text.body.len, 0644, fault) != 0)
         return -1;
-    AUTO_JSON json_t *made = json_pack("{s:s, s:I, s:I, s:s, s:s}", "event_id", buf_text(&id),
-                                       "index", (json_int_t)receipt.index, "size", (json_int_t)size,
-                                       "receipt", buf_text(&file), "event", buf_text(&event_file));
-    if (made == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "--out: not a name that JSON can hold");
-    return output_record(&client->output, NULL, 0, made, fault);
+    return report(client, buf_text(&id), &receipt, size, buf_text(&file),
+                  expired ? NULL : buf_text(&event_file), &entry, fault);
 }

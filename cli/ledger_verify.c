@@ -36,10 +36,11 @@ static int verify_export(struct client *client, const char *folder, const struct
     struct ledger_proof proof;
     if (ledger_files_verify(folder, keys, &proof, fault) != 0)
         return -1;
-    return report(
-        client, &proof.checkpoint,
-        json_pack("{s:I, s:b}", "events", (json_int_t)proof.events, "recorded", proof.recorded),
-        fault);
+    return report(client, &proof.checkpoint,
+                  json_pack("{s:I, s:I, s:b}", "events", (json_int_t)proof.events, "withheld",
+                            (json_int_t)(proof.checkpoint.size - proof.events), "recorded",
+                            proof.recorded),
+                  fault);
 }
 
 /* What a proven event says of itself. It is evidence whatever it says: what is there is shown. */
@@ -58,19 +59,37 @@ static int add_event(json_t *result, struct span event)
     return 0;
 }
 
-static int verify_receipt(struct client *client, const char *path, const char *event_path,
+/* What the receipt is to be of: the event's hash is given, or computed of its file (ret_event). */
+static int read_entry(const char *path, const struct args *args, struct buf *ret_event,
+                      struct digest *ret_entry, struct fault *fault)
+{
+    const char *given = args_value(args, "entry"), *event_path = args_value(args, "event");
+    AUTO_BUF struct buf beside = BUF(4096);
+    buf_printf(&beside, "%s.json", path);
+    if (buf_failed(&beside))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", path);
+    if (given != NULL && event_path != NULL)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--entry: not together with --event");
+    if (given != NULL)
+        return digest_parse_any(given, strlen(given), ret_entry) == 0
+                   ? 0
+                   : fault_set(fault, FAULT_MALFORMED_REQUEST,
+                               "--entry: expected a SHA-256 digest");
+    if (client_read(event_path == NULL ? buf_text(&beside) : event_path, ret_event, fault) != 0)
+        return -1;
+    *ret_entry = digest_of_span(buf_span(ret_event));
+    return 0;
+}
+
+static int verify_receipt(struct client *client, const char *path, const struct args *args,
                           const struct ledger_keys *keys, struct fault *fault)
 {
     struct checkpoint checkpoint;
     struct receipt receipt;
-    AUTO_BUF struct buf beside = BUF(4096), text = BUF(RECEIPT_MAX), event = BUF(EVENT_MAX);
-    buf_printf(&beside, "%s.json", path);
-    if (buf_failed(&beside))
-        return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", path);
-    if (client_read(path, &text, fault) != 0 ||
-        client_read(event_path == NULL ? buf_text(&beside) : event_path, &event, fault) != 0)
+    struct digest entry;
+    AUTO_BUF struct buf text = BUF(RECEIPT_MAX), event = BUF(EVENT_MAX);
+    if (client_read(path, &text, fault) != 0 || read_entry(path, args, &event, &entry, fault) != 0)
         return -1;
-    struct digest entry = digest_of_span(buf_span(&event));
     if (receipt_verify(buf_span(&text), keys->origin, keys->verifiers, keys->count, &entry,
                        &receipt, &checkpoint, fault) != 0)
         return -1;
@@ -185,8 +204,9 @@ static int check_form(const struct args *args, bool consistency, bool folder, st
                          "expected an export's folder, a receipt, or --old and --new");
     if (!consistency && args_value(args, "proof") != NULL)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "--proof: only with --old and --new");
-    if ((consistency || folder) && args_value(args, "event") != NULL)
-        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--event: only with a receipt");
+    if ((consistency || folder) &&
+        (args_value(args, "event") != NULL || args_value(args, "entry") != NULL))
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "--event, --entry: only with a receipt");
     return 0;
 }
 
@@ -204,5 +224,5 @@ int ledger_verify(struct client *client, const struct args *args, struct fault *
     if (consistency)
         return verify_consistency(client, args, &keys, fault);
     return folder ? verify_export(client, path, &keys, fault)
-                  : verify_receipt(client, path, args_value(args, "event"), &keys, fault);
+                  : verify_receipt(client, path, args, &keys, fault);
 }

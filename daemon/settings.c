@@ -154,6 +154,9 @@ static const struct setting settings_table[] = {
     {"tenant-queue-max", NUMBER, AT(tenant_queue_max), "0", -1, 10000000, COMMAND_TENANT,
      "how many of its executions may wait or run; 0: as it is, the api's queue-max for a new "
      "tenant; -1: the api's queue-max"},
+    {"event-retention-days", NUMBER, AT(event_retention_days), "0", -1, 36500, COMMAND_TENANT,
+     "how long the bodies of its events are kept; 0: as it is, for ever for a new tenant; -1: for "
+     "ever"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

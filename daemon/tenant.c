@@ -42,7 +42,8 @@ static int read_wishes(const struct settings *settings, struct tenant_policy *re
                                    .input_quota_mib = settings->input_quota_mib,
                                    .artifact_quota_mib = settings->artifact_quota_mib,
                                    .max_running = (int32_t)settings->max_running,
-                                   .queue_max = (int32_t)settings->tenant_queue_max};
+                                   .queue_max = (int32_t)settings->tenant_queue_max,
+                                   .event_retention_days = (int32_t)settings->event_retention_days};
     enum tenant_wish hmac;
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
@@ -98,6 +99,7 @@ static int build(const struct settings *settings, enum event_type type,
                                   json_integer(policy->artifact_quota_mib));
     say_bound(data, "max_running", policy->max_running);
     say_bound(data, "queue_max", policy->queue_max);
+    say_bound(data, "event_retention_days", policy->event_retention_days);
     return event_build(&head, data, ret_event, fault);
 }
 

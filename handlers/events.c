@@ -34,7 +34,7 @@ static int page_add(struct page *page, struct span body, struct fault *fault)
 
 static int page_take(void *context, const struct ledger_event *event, struct fault *fault)
 {
-    return event->body.data == NULL ? 0 : page_add(context, event->body, fault);
+    return page_add(context, event->body, fault);
 }
 
 static enum answer reply_events(struct request *request, struct page *page)
@@ -44,7 +44,8 @@ static enum answer reply_events(struct request *request, struct page *page)
     return reply_buf(request, 200, page->lines ? NDJSON : BATCH, &page->text);
 }
 
-/* All events of one execution, few enough to be fetched by id; those without a place yet too. */
+/* All events of one execution that have not expired, few enough to be fetched by id; those without
+ * a place yet too. */
 static int add_execution(struct request *request, const char *text, const char *type,
                          struct page *page, struct fault *fault)
 {
@@ -59,8 +60,11 @@ static int add_execution(struct request *request, const char *text, const char *
         AUTO_BUF struct buf body = BUF(EVENT_MAX);
         if (type != NULL && strcmp(type, event_type_name(events.items[i].type)) != 0)
             continue;
-        if (events_get(pg_of(request), tenant, &events.items[i].id, &body, fault) != 0 ||
-            page_add(page, buf_span(&body), fault) != 0)
+        struct fault cause;
+        if (events_get(pg_of(request), tenant, &events.items[i].id, true, &body, &cause) != 0) {
+            if (cause.code != FAULT_EXPIRED)
+                return fault_set(fault, cause.code, "%s", cause.detail);
+        } else if (page_add(page, buf_span(&body), fault) != 0)
             return -1;
     }
     return 0;
@@ -118,28 +122,16 @@ enum answer handle_event_list(struct request *request)
     return answer;
 }
 
-/* Without the role auditor: events of executions only. */
-static int may_see(const struct caller *caller, const struct buf *body, struct fault *fault)
-{
-    AUTO_JSON json_t *event = NULL;
-    if ((caller->roles & ROLE_AUDITOR) != 0)
-        return 0;
-    if (json_object_parse(buf_span(body), FAULT_INTERNAL, "event", &event, fault) != 0)
-        return -1;
-    if (json_object_get(event, "executionid") == NULL)
-        return fault_set(fault, FAULT_NOT_FOUND, "no such event");
-    return 0;
-}
-
 enum answer handle_event_get(struct request *request)
 {
     struct fault fault;
     struct uuid id;
+    const struct caller *caller = caller_of(request);
+    bool executions_only = (caller->roles & ROLE_AUDITOR) == 0;
     AUTO_BUF struct buf body = BUF(EVENT_MAX);
     if (request_check_query(request, NULL, NULL, &fault) != 0 ||
         path_uuid(request, &id, &fault) != 0 ||
-        events_get(pg_of(request), caller_of(request)->tenant_id, &id, &body, &fault) != 0 ||
-        may_see(caller_of(request), &body, &fault) != 0)
+        events_get(pg_of(request), caller->tenant_id, &id, executions_only, &body, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_buf(request, 200, "application/cloudevents+json", &body);
 }

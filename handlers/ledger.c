@@ -94,15 +94,29 @@ enum answer handle_ledger_entries(struct request *request)
     return reply_tile(request, &bundle);
 }
 
+/* Lines being put together, and how many of them are hashes because an own event has expired. */
+struct export_page {
+    struct buf *text;
+    uint64_t expired;
+};
+
 static int export_take(void *context, const struct ledger_event *event, struct fault *fault)
 {
-    struct buf *text = context;
+    struct export_page *page = context;
     if (event->body.data != NULL)
-        buf_append(text, event->body.data, event->body.len);
+        buf_append(page->text, event->body.data, event->body.len);
     else
-        buf_puts(text, digest_format(&event->hash).text);
-    buf_puts(text, "\n");
-    return buf_failed(text) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
+        buf_puts(page->text, digest_format(&event->hash).text);
+    buf_puts(page->text, "\n");
+    page->expired += event->expired;
+    return buf_failed(page->text) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
+}
+
+static void export_header(struct request *request, const char *name, uint64_t value)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    reply_header(request, name, text);
 }
 
 enum answer handle_ledger_export(struct request *request)
@@ -122,11 +136,11 @@ enum answer handle_ledger_export(struct request *request)
         return reply_ledger_fault(request, &fault);
     uint64_t first = (uint64_t)from;
     uint64_t end = size - first > (uint64_t)limit ? first + (uint64_t)limit : size;
-    if (first < size && ledger_export_read(pg_of(request), tenants, first, end, export_take, &text,
+    struct export_page page = {.text = &text};
+    if (first < size && ledger_export_read(pg_of(request), tenants, first, end, export_take, &page,
                                            &next, &fault) != 0)
         return reply_ledger_fault(request, &fault);
-    char count[32];
-    (void)snprintf(count, sizeof count, "%" PRIu64, size);
-    reply_header(request, "Sallyport-Ledger-Size", count);
+    export_header(request, "Sallyport-Ledger-Size", size);
+    export_header(request, "Sallyport-Ledger-Expired", page.expired);
     return reply_buf(request, 200, "text/plain; charset=utf-8", &text);
 }

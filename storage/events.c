@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/events.h"
 
-#include <string.h>
+#include "base/clock.h"
 
 #define EVENTS_BATCH_MAX 256
 
@@ -55,19 +55,27 @@ int events_insert(struct pg *pg, const struct event *const *events, size_t count
     return events_commit(tx, events, count, fault);
 }
 
-int events_get(struct pg *pg, const char *tenant, const struct uuid *id, struct buf *ret_bytes,
-               struct fault *fault)
+int events_get(struct pg *pg, const char *tenant, const struct uuid *id, bool executions_only,
+               struct buf *ret_bytes, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "events_get", "SELECT body FROM event WHERE event_id = $1 AND tenant_id = $2"};
+        "events_get", "SELECT body, hash, expired_at FROM event WHERE event_id = $1 "
+                      "AND tenant_id = $2 AND (NOT $3 OR execution_id IS NOT NULL)"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);
+    pg_bool(&params, executions_only);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
         return -1;
     if (PQntuples(result) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no such event");
+    if (pg_is_null(result, 0, 0)) {
+        struct digest hash = pg_get_digest(result, 0, 1);
+        return fault_set(fault, FAULT_EXPIRED,
+                         "the event expired on %.10s; its entry in the ledger is %s",
+                         time_format(pg_get_time(result, 0, 2)).text, digest_format(&hash).text);
+    }
     struct span body = pg_get_bytes(result, 0, 0);
     buf_append(ret_bytes, body.data, body.len);
     return buf_failed(ret_bytes) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;

@@ -14,6 +14,7 @@ int events_commit(struct pg *pg, const struct event *const *events, size_t count
 int events_insert(struct pg *pg, const struct event *const *events, size_t count,
                   struct fault *fault) MUST_CHECK;
 
-/* One event's exact bytes, appended. FAULT_NOT_FOUND if the tenant has no such event. */
-int events_get(struct pg *pg, const char *tenant, const struct uuid *id, struct buf *ret_bytes,
-               struct fault *fault) MUST_CHECK;
+/* One event's exact bytes, appended. FAULT_NOT_FOUND if the tenant has no such event, or with
+ * `executions_only` none of an execution; FAULT_EXPIRED, naming its hash, if its body is gone. */
+int events_get(struct pg *pg, const char *tenant, const struct uuid *id, bool executions_only,
+               struct buf *ret_bytes, struct fault *fault) MUST_CHECK;

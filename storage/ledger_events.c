@@ -19,17 +19,20 @@ static struct ledger_event event_of_row(const PGresult *rows, int row)
     return event;
 }
 
-/* walked: the tenant's next entries, so many at the most. The result is what fits the page, then
- * perhaps one row without its body (the page was cut before it), then one row without an id: how
- * far the walk went and how many entries it saw. */
+/* walked: the tenant's next entries, so many at the most, past those of which it is known that all
+ * have expired. The result is what fits the page, then perhaps one row without its body (the page
+ * was cut before it), then one row without an id: how far the walk went and how many entries it
+ * saw. */
 static const struct pg_statement events_read = {
     "ledger_events_read",
     "WITH walked AS MATERIALIZED (SELECT idx, event_id, hash FROM ledger_entry "
-    "WHERE tenant_id = $1 AND idx > $2 ORDER BY idx LIMIT $7), "
+    "WHERE tenant_id = $1 AND idx > greatest($2, (SELECT expired_to - 1 FROM event_retention "
+    "WHERE tenant_id = $1)) ORDER BY idx LIMIT $7), "
     "matched AS (SELECT w.idx, w.event_id, w.hash, e.body, octet_length(e.body) AS len, "
     "row_number() OVER (ORDER BY w.idx) AS n, sum(octet_length(e.body)) OVER (ORDER BY w.idx) AS "
     "total FROM walked w JOIN event e ON e.event_id = w.event_id AND e.tenant_id = $1 "
-    "WHERE ($3::text IS NULL OR e.type = $3) AND ($4::uuid IS NULL OR e.execution_id = $4)), "
+    "WHERE e.body IS NOT NULL AND ($3::text IS NULL OR e.type = $3) "
+    "AND ($4::uuid IS NULL OR e.execution_id = $4)), "
     "page AS (SELECT idx, event_id, hash, CASE WHEN n <= $5 AND (n = 1 OR total <= $6) THEN body "
     "END, 0::bigint FROM matched "
     "WHERE n = 1 OR (n <= $5 + 1 AND (n = 2 OR total - len <= $6)) ORDER BY idx) "
@@ -83,37 +86,15 @@ int ledger_events_read(struct pg *pg, const struct ledger_events_query *query,
     return events_give(rows, query, walk_max, take, context, ret_page, fault);
 }
 
-int ledger_event_read(struct pg *pg, const char *tenant, const struct uuid *id, int64_t *ret_index,
-                      struct buf *ret_body, struct fault *fault)
-{
-    static const struct pg_statement read = {
-        "ledger_event_read",
-        "SELECT (SELECT l.idx FROM ledger_entry l WHERE l.event_id = $1), e.body "
-        "FROM event e WHERE e.event_id = $1 AND e.tenant_id = $2"};
-    struct pg_params params = {0};
-    pg_uuid(&params, id);
-    pg_text(&params, tenant);
-    AUTO_PGRESULT PGresult *row = NULL;
-    if (pg_query_as(pg, tenant, &read, &params, &row, fault) != 0)
-        return -1;
-    if (PQntuples(row) == 0)
-        return fault_set(fault, FAULT_NOT_FOUND, "no event %s", uuid_format(id).text);
-    struct span body = pg_get_bytes(row, 0, 1);
-    buf_append(ret_body, body.data, body.len);
-    if (buf_failed(ret_body))
-        return fault_set(fault, FAULT_TOO_LARGE, "the event's %zu bytes do not fit", body.len);
-    *ret_index = pg_is_null(row, 0, 0) ? -1 : pg_get_int(row, 0, 0);
-    return 0;
-}
-
 static const struct pg_statement export_read = {
     "ledger_export_read",
     "WITH walked AS MATERIALIZED (SELECT idx, event_id, hash FROM ledger_entry "
     "WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT 1024), "
-    "joined AS (SELECT w.idx, w.event_id, w.hash, e.body, "
+    "joined AS (SELECT w.idx, w.event_id, w.hash, e.body, e.expired_at IS NOT NULL AS expired, "
     "coalesce(sum(octet_length(e.body)) OVER (ORDER BY w.idx), 0) AS total "
     "FROM walked w LEFT JOIN event e ON e.event_id = w.event_id AND e.tenant_id = ANY ($3)) "
-    "SELECT idx, event_id, hash, body FROM joined WHERE total <= $4 OR idx = $1 ORDER BY idx"};
+    "SELECT idx, event_id, hash, body, expired FROM joined WHERE total <= $4 OR idx = $1 "
+    "ORDER BY idx"};
 
 int ledger_export_read(struct pg *pg, const char *const *tenants, uint64_t from, uint64_t to,
                        ledger_event_fn *take, void *context, uint64_t *ret_next,
@@ -139,6 +120,7 @@ int ledger_export_read(struct pg *pg, const char *const *tenants, uint64_t from,
     uint64_t next = from;
     for (int row = 0; row < PQntuples(rows); row++, next++) {
         struct ledger_event event = event_of_row(rows, row);
+        event.expired = pg_get_bool(rows, row, 4);
         if (event.index != next)
             return fault_set(fault, FAULT_CONTENT_MISMATCH,
                              "entry %" PRIu64 " of the ledger is missing", next);

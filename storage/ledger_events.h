@@ -21,7 +21,8 @@ struct ledger_event {
     uint64_t index;
     struct uuid id;
     struct digest hash; /* the entry */
-    struct span body;   /* the exact bytes; data NULL where they are withheld or gone */
+    struct span body;   /* the exact bytes; data NULL where they are withheld or have expired */
+    bool expired;       /* it is the tenant's, and its bytes are gone */
 };
 
 /* Takes one event; a failure ends the reading and is passed on. */
@@ -42,16 +43,11 @@ struct ledger_events_page {
     bool more;    /* the next page may hold something already */
 };
 
-/* A page of the tenant's events that have a place, each given to `take` in ascending order. A page
- * may be empty and say `more`: the filter matched nothing as far as it walked. */
+/* A page of the tenant's events that have a place and have not expired, each given to `take` in
+ * ascending order. A page may be empty and say `more`: nothing matched as far as it walked. */
 int ledger_events_read(struct pg *pg, const struct ledger_events_query *query,
                        ledger_event_fn *take, void *context, struct ledger_events_page *ret_page,
                        struct fault *fault) MUST_CHECK;
-
-/* One event of the tenant, whether it has a place already (*ret_index) or not (-1). ret_body gets
- * its exact bytes appended. FAULT_NOT_FOUND otherwise. */
-int ledger_event_read(struct pg *pg, const char *tenant, const struct uuid *id, int64_t *ret_index,
-                      struct buf *ret_body, struct fault *fault) MUST_CHECK;
 
 /* The lines of an export: entries from `from` on, below `to`, each with its event's bytes if it is
  * of one of these tenants. Stops early at a bounded number of entries and bytes; *ret_next is the

@@ -49,19 +49,22 @@ static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_pol
     return pg_step(tx, &update, &params, NULL, fault);
 }
 
-static int set_shares(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+/* What has no bound of its own is null. */
+static int set_bounds(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
                       struct fault *fault)
 {
     static const struct pg_statement update = {
-        "tenants_shares",
+        "tenants_bounds",
         "UPDATE tenant SET"
         " max_running = CASE WHEN $2 = 0 THEN max_running WHEN $2 > 0 THEN $2 END,"
-        " queue_max = CASE WHEN $3 = 0 THEN queue_max WHEN $3 > 0 THEN $3 END"
+        " queue_max = CASE WHEN $3 = 0 THEN queue_max WHEN $3 > 0 THEN $3 END,"
+        " event_retention_days = CASE WHEN $4 = 0 THEN event_retention_days WHEN $4 > 0 THEN $4 END"
         " WHERE tenant_id = $1"};
     struct pg_params params = {0};
     pg_text(&params, tenant);
     pg_int4(&params, policy->max_running);
     pg_int4(&params, policy->queue_max);
+    pg_int4(&params, policy->event_retention_days);
     return pg_step(tx, &update, &params, NULL, fault);
 }
 
@@ -79,7 +82,7 @@ int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0 ||
-        set_quotas(tx, tenant, policy, fault) != 0 || set_shares(tx, tenant, policy, fault) != 0)
+        set_quotas(tx, tenant, policy, fault) != 0 || set_bounds(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }
@@ -105,7 +108,7 @@ int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy
         return -1;
     if (pg_affected(result) != 1)
         return fault_set(fault, FAULT_NOT_FOUND, "no such tenant");
-    if (set_quotas(tx, tenant, policy, fault) != 0 || set_shares(tx, tenant, policy, fault) != 0)
+    if (set_quotas(tx, tenant, policy, fault) != 0 || set_bounds(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }

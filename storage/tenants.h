@@ -21,6 +21,9 @@ struct tenant_policy {
     /* How many of its executions workers may hold at once, and how many may wait or run; 0: as it
      * is, or the default; TENANT_UNBOUNDED: any number, and the api's setting. */
     int32_t max_running, queue_max;
+    /* How long bodies of its events are kept; 0: as it is, or for ever; TENANT_UNBOUNDED: for ever.
+     * A change waits for a batch that is expiring under the policy before it. */
+    int32_t event_retention_days;
 };
 #define TENANT_UNBOUNDED (-1)
 

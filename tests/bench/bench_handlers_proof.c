@@ -92,7 +92,7 @@ static int measure(struct bench *bench, const char *what, question *ask, struct 
 static int ask_event(struct bench *bench, int n, struct fault *fault)
 {
     AUTO_BUF struct buf body = BUF(EVENT_MAX);
-    return events_get(bench->api, BENCH_TENANT, &bench->ids[n], &body, fault);
+    return events_get(bench->api, BENCH_TENANT, &bench->ids[n], false, &body, fault);
 }
 
 static int ask_receipt(struct bench *bench, int n, struct fault *fault)

@@ -23,7 +23,7 @@ static void an_event_is_kept_byte_for_byte(void **state)
     const struct event *const both[] = {with, without};
     assert_ok(events_insert(scene->api, both, 2, &fault));
     AUTO_BUF struct buf bytes = BUF(10000), others = BUF(10000);
-    assert_ok(events_get(scene->api, scene->tenant, &with->id, &bytes, &fault));
+    assert_ok(events_get(scene->api, scene->tenant, &with->id, false, &bytes, &fault));
     assert_true(span_equal(buf_span(&bytes), span_of(with->bytes, with->len)));
     struct digest hash = digest_of_span(buf_span(&bytes));
     assert_true(digest_equal(&hash, &with->hash));
@@ -39,12 +39,12 @@ static void an_event_is_kept_byte_for_byte(void **state)
                                   "execution_id IS NULL",
                                   uuid_format(&without->id).text),
                      1);
-    assert_fault(events_get(scene->api, scene->other, &with->id, &others, &fault), FAULT_NOT_FOUND,
-                 "event");
-    assert_fault(events_get(scene->api, scene->tenant, &without->id, &others, &fault),
+    assert_fault(events_get(scene->api, scene->other, &with->id, false, &others, &fault),
                  FAULT_NOT_FOUND, "event");
-    assert_fault(events_get(scene->api, scene->tenant, &unknown, &others, &fault), FAULT_NOT_FOUND,
-                 "event");
+    assert_fault(events_get(scene->api, scene->tenant, &without->id, false, &others, &fault),
+                 FAULT_NOT_FOUND, "event");
+    assert_fault(events_get(scene->api, scene->tenant, &unknown, false, &others, &fault),
+                 FAULT_NOT_FOUND, "event");
     assert_int_equal(others.len, 0);
 }
 
@@ -142,7 +142,7 @@ static void nobody_changes_what_was_said(void **state)
         for (size_t c = 0; c < ARRAY_LEN(changes); c++)
             scene_try(scene, roles[r], scene->tenant, "42501", "%s", changes[c]);
     AUTO_BUF struct buf bytes = BUF(10000);
-    assert_ok(events_get(scene->api, scene->tenant, &event->id, &bytes, &fault));
+    assert_ok(events_get(scene->api, scene->tenant, &event->id, false, &bytes, &fault));
     assert_true(span_equal(buf_span(&bytes), span_of(event->bytes, event->len)));
 }
 

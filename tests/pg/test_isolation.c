@@ -23,6 +23,7 @@ static const char *const tables[] = {"tenant",
                                      "execution",
                                      "execution_output",
                                      "event",
+                                     "event_retention",
                                      "tenant_usage"};
 
 /* A row of the tenant in each of them but active and queue, whose rows the next worker takes. */
@@ -37,6 +38,7 @@ static struct scene_order fill(struct scene *scene, const char *tenant)
               " format, summary, body, attached_by) VALUES ('%s', '\\x%s', 1, 'sbom', sha256('{}'),"
               " 'spdx', '{}', '{}', 'publisher')",
               tenant, digest_hex(&order.tool_sha256).text);
+    scene_sql(scene, "INSERT INTO event_retention (tenant_id) VALUES ('%s')", tenant);
     scene_queue(scene, &order, "job", 1);
     struct claim claim = scene_claim(scene, &worker);
     assert_ok(scene_start(scene->worker, &order, &claim, &fault));
@@ -276,7 +278,7 @@ static void reads_ask_for_their_tenant(void **state)
     assert_fault(executions_events(pg, other, &ids[0], &events, &fault), FAULT_NOT_FOUND, "");
     assert_ok(executions_output(pg, other, &ids[0], "stdout", &buf, &fault));
     assert_ok(executions_list(pg, other, &all, none_execution, NULL, &fault));
-    assert_fault(events_get(pg, other, &ids[1], &buf, &fault), FAULT_NOT_FOUND, "");
+    assert_fault(events_get(pg, other, &ids[1], false, &buf, &fault), FAULT_NOT_FOUND, "");
     assert_fault(inputs_find(pg, other, &bytes, &theirs, &fault), FAULT_NOT_FOUND, "");
     assert_ok(blobs_read(pg, other, &input.blob_id, none_chunk, NULL, &fault));
     assert_fault(armory_find(pg, other, &order.tool_sha256, &artifact, &fault), FAULT_NOT_FOUND,

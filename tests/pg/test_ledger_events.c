@@ -167,12 +167,8 @@ static void test_tenants_are_apart_without_row_level_security(void **state)
     struct ledger_fixture *fixture = *state;
     struct fault fault;
     uint64_t next;
-    int64_t index;
-    struct uuid other[1];
-    AUTO_BUF struct buf body = BUF(4096);
     const char *const tenants[] = {FIXTURE_TENANT, NULL};
     ledger_fixture_two_tenants(fixture, 1);
-    ledger_fixture_ids(fixture, FIXTURE_OTHER, 1, other);
     struct heard heard = {.text = BUF(65536)};
     assert_ok(ledger_export_read(fixture->super, tenants, 13, 18, hear, &heard, &next, &fault));
     assert_string_equal(buf_text(&heard.text), "13 14 15- 16- 17-");
@@ -182,8 +178,6 @@ static void test_tenants_are_apart_without_row_level_security(void **state)
         .tenant = FIXTURE_TENANT, .after = 13, .limit = 3, .bytes_max = LEDGER_EVENTS_BYTES_MAX};
     assert_ok(ledger_events_read(fixture->super, &query, hear, &heard, &page, &fault));
     assert_string_equal(buf_text(&heard.text), "14 45 46");
-    assert_fault(ledger_event_read(fixture->super, FIXTURE_TENANT, other, &index, &body, &fault),
-                 FAULT_NOT_FOUND, "");
     buf_free(&heard.text);
 }
 
@@ -205,36 +199,6 @@ static void test_a_reader_that_has_had_enough(void **state)
     assert_fault(ledger_export_read(fixture->api, tenants, 0, 50, hear, &heard, &next, &fault),
                  FAULT_SHUTTING_DOWN, "enough");
     buf_free(&heard.text);
-}
-
-static void test_one_event(void **state)
-{
-    struct ledger_fixture *fixture = *state;
-    struct fault fault;
-    int64_t index;
-    AUTO_BUF struct buf body = BUF(4096);
-    ledger_fixture_two_tenants(fixture, 1);
-    struct uuid own[3], other[1];
-    ledger_fixture_ids(fixture, FIXTURE_TENANT, 3, own);
-    ledger_fixture_ids(fixture, FIXTURE_OTHER, 1, other);
-    assert_ok(ledger_event_read(fixture->api, FIXTURE_TENANT, &own[2], &index, &body, &fault));
-    assert_int_equal(index, 2);
-    assert_string_equal(buf_text(&body), "{\"name\":\"acme\",\"n\":3}");
-    assert_fault(ledger_event_read(fixture->api, FIXTURE_TENANT, &other[0], &index, &body, &fault),
-                 FAULT_NOT_FOUND, uuid_format(&other[0]).text);
-    /* Not ordered yet. */
-    assert_ok(
-        pg_execute(fixture->super,
-                   "INSERT INTO event (event_id, tenant_id, type, subject, hash, body) VALUES "
-                   "('01890000-0000-7000-8000-000000000002', 'acme', '" FIXTURE_STARTED
-                   "', 's', sha256('\\x7b7d'), '\\x7b7d')",
-                   &fault));
-    struct uuid id;
-    assert_int_equal(uuid_parse("01890000-0000-7000-8000-000000000002", UUID_TEXT_LEN, &id), 0);
-    buf_reset(&body);
-    assert_ok(ledger_event_read(fixture->api, FIXTURE_TENANT, &id, &index, &body, &fault));
-    assert_int_equal(index, -1);
-    assert_string_equal(buf_text(&body), "{}");
 }
 
 static int audit_line_of(void *context, const struct ledger_event *event, struct fault *fault)
@@ -308,7 +272,6 @@ int main(void)
         LEDGER_TEST(test_exports_are_bounded_by_bytes),
         LEDGER_TEST(test_tenants_are_apart_without_row_level_security),
         LEDGER_TEST(test_a_reader_that_has_had_enough),
-        LEDGER_TEST(test_one_event),
         LEDGER_TEST(test_exports_rebuild_the_root),
         LEDGER_TEST(test_an_edited_event_is_named),
     };

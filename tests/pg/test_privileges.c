@@ -28,8 +28,12 @@ static const struct {
       NULL, NULL, "SELECT"}},
     {"blob", {"DELETE INSERT SELECT UPDATE(completed_at,touched_at)", "SELECT", NULL, NULL}},
     {"blob_chunk", {"INSERT SELECT", "SELECT", NULL, NULL}},
-    {"event", {"INSERT SELECT", "INSERT", "INSERT", "SELECT"}},
+    {"event",
+     {"INSERT(body,event_id,execution_id,hash,subject,tenant_id,type) SELECT",
+      "INSERT(body,event_id,execution_id,hash,subject,tenant_id,type)",
+      "INSERT(body,event_id,execution_id,hash,subject,tenant_id,type)", "SELECT"}},
     {"event_pending", {"SELECT(queued_at,seq)", NULL, "DELETE SELECT", NULL}},
+    {"event_retention", {"SELECT", NULL, NULL, "SELECT"}},
     {"execution", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
     {"execution_active",
      {"INSERT(accepted_event_id,action,api_key_id,correlation_id,execution_id,kid,manifest_sha256,"
@@ -52,7 +56,7 @@ static const struct {
      {"SELECT", NULL, "SELECT UPDATE(epoch,expires_at,holder,problem,updated_at)", "SELECT"}},
     {"ledger_tile", {"SELECT", NULL, "INSERT SELECT", "SELECT"}},
     {"schema_migration", {"SELECT", "SELECT", "SELECT", "SELECT"}},
-    {"tenant", {"SELECT", "SELECT", NULL, "SELECT"}},
+    {"tenant", {"SELECT", "SELECT", "SELECT(event_retention_days,tenant_id)", "SELECT"}},
     {"tenant_turn", {NULL, "SELECT UPDATE(turn)", NULL, NULL}},
     {"tenant_usage", {"SELECT", NULL, NULL, "SELECT"}},
     {"verification_key",
@@ -72,6 +76,7 @@ static const struct {
     {"artifact_approvals", {[API] = true, [WORKER] = true, [READ] = true}},
     {"artifact_lacks", {[API] = true, [WORKER] = true, [READ] = true}},
     {"blobs_sweep", {[API] = true}},
+    {"event_expire", {[LEDGER] = true}},
     {"inputs_sweep", {[API] = true}},
     {"ledger_partition", {[LEDGER] = true}},
     {"queue_claim", {[WORKER] = true}},
@@ -196,7 +201,9 @@ static void try_relation(struct scene *scene, size_t i, int role)
     const char *name = expected[i].relation, *may = expected[i].may[role];
     char sql[256];
     (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE false", name);
-    expect(scene, role, gives(may, "SELECT", "seq") || gives(may, "SELECT", "kid"), sql);
+    bool any = gives(may, "SELECT", "seq") || gives(may, "SELECT", "kid") ||
+               gives(may, "SELECT", "tenant_id");
+    expect(scene, role, any, sql);
     (void)snprintf(sql, sizeof sql, "SELECT * FROM %s WHERE false", name);
     expect(scene, role, gives(may, "SELECT", NULL), sql);
     (void)snprintf(sql, sizeof sql, "INSERT INTO %s SELECT (NULL::%s).* WHERE false", name, name);

@@ -133,6 +133,26 @@ static void what_is_shared_is_bounded(void **state)
     assert_int_equal(scene_number(scene, read, scene->other), 0);
 }
 
+static void how_long_events_are_kept(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char read[] = "SELECT coalesce(event_retention_days, 0) FROM tenant"
+                               " WHERE tenant_id = '%s'";
+    static const int steps[][2] = {{0, 0}, {90, 90}, {0, 90}, {1, 1}, {TENANT_UNBOUNDED, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        const struct tenant_policy policy = {.allow_hmac = -1, .event_retention_days = steps[i][0]};
+        AUTO_EVENT struct event *event =
+            scene_event(EVENT_TENANT_CHANGED, scene->tenant, "retention", NULL);
+        assert_ok(tenants_change(scene->super, scene->tenant, &policy, event, &fault));
+        assert_int_equal(scene_number(scene, read, scene->tenant), steps[i][1]);
+    }
+    static const char *const bad[] = {"0", "-1", "36501"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        scene_try(scene, "sallyport_owner", NULL, "23514",
+                  "UPDATE tenant SET event_retention_days = %s", bad[i]);
+}
+
 /* The row and its event are one: an event that cannot be written takes the row with it. */
 static void no_row_without_its_event(void **state)
 {
@@ -365,6 +385,7 @@ int main(void)
         SCENE_TEST(a_policy_is_kept_and_changed),
         SCENE_TEST(what_is_asked_of_documents),
         SCENE_TEST(what_is_shared_is_bounded),
+        SCENE_TEST(how_long_events_are_kept),
         SCENE_TEST(no_row_without_its_event),
         SCENE_TEST(an_api_key_is_found_as_it_was_made),
         SCENE_TEST(only_live_api_keys_are_found),

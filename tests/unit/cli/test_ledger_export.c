@@ -61,10 +61,15 @@ static void log_free(struct log **log)
     free(*log);
 }
 
-static void give(struct peer *peer, const struct buf *body)
+static void give_with(struct peer *peer, const char *headers, const struct buf *body)
 {
     peer->answers[peer->answer_count++] =
-        (struct peer_answer){"200 OK", NULL, body->data, body->len};
+        (struct peer_answer){"200 OK", headers, body->data, body->len};
+}
+
+static void give(struct peer *peer, const struct buf *body)
+{
+    give_with(peer, NULL, body);
 }
 
 static struct peer *peer_make(struct fixture *fixture, const struct log *log)
@@ -164,11 +169,48 @@ static void test_a_server_cannot_give_more_lines(void **state)
     assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", folder, "--vkey", vkey), 0);
 }
 
+/* How many own events have expired, summed up over the answers. */
+static void test_export_counts_what_has_expired(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *headers[2];
+        int exit_code, expired;
+    } cases[] = {
+        {{"Sallyport-Ledger-Expired: 7\r\n", "Sallyport-Ledger-Expired: 35\r\n"}, 0, 42},
+        {{"Sallyport-Ledger-Expired: 0\r\n", NULL}, 0, 0},
+        {{"Sallyport-Ledger-Expired: many\r\n", NULL}, 1, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(log_free) struct log *log = log_make();
+        struct peer *peer = calloc(1, sizeof *peer);
+        assert_non_null(peer);
+        give(peer, &log->note);
+        give_with(peer, cases[i].headers[0], &log->lines[0]);
+        give_with(peer, cases[i].headers[1], &log->lines[1]);
+        give(peer, &log->bundles[0]);
+        give(peer, &log->bundles[1]);
+        assert_true(peer_start(peer));
+        fixture->url = peer->url;
+        fixture->api_key = FIXTURE_API_KEY;
+        assert_int_equal(
+            FIXTURE_RUN(fixture, "ledger", "export", fixture_path(fixture, "export"), "-o", "json"),
+            cases[i].exit_code);
+        peer_stop(peer);
+        peer_free(peer);
+        if (cases[i].exit_code != 0)
+            continue;
+        AUTO_JSON json_t *result = json_loads(fixture->out, 0, NULL);
+        assert_int_equal(json_integer_value(json_object_get(result, "expired")), cases[i].expired);
+    }
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_export_then_verify),
+        TEST(test_export_counts_what_has_expired),
         TEST(test_a_broken_export_is_not_taken_for_whole),
         TEST(test_a_server_cannot_give_more_lines),
     };

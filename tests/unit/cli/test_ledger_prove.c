@@ -106,6 +106,57 @@ static void test_the_end_of_an_execution(void **state)
     expect_requests(peer, lines + 3);
 }
 
+/* Of an event that has expired the receipt is kept alone; it proves a copy, and the hash. */
+static void test_an_expired_event(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat found;
+    AUTO_LOG struct test_log *log = log_new();
+    AUTO_BUF struct buf text = BUF(RECEIPT_MAX), proof = BUF(1024);
+    const char *out = fixture_path(fixture, "kept"), *vkey = log_vkey(fixture, "vkey", log->signer);
+    const struct digest_text hash = digest_format(&log->entries[42]),
+                             other = digest_format(&log->entries[43]);
+    log_receipt(log, 42, 77, &text);
+    for (int fits = 0; fits < 2; fits++) {
+        struct peer *peer = peer_new();
+        buf_reset(&proof);
+        buf_printf(&proof, "{\"entry\":\"%s\",\"index\":42}", fits ? hash.text : other.text);
+        give(peer, "200 OK", text.data, text.len);
+        give_text(peer, "410 Gone",
+                  "{\"code\":\"expired\",\"detail\":\"gone\",\"request_id\":\"r\"}");
+        give_text(peer, "200 OK", buf_text(&proof));
+        start(fixture, peer);
+        assert_int_equal(FIXTURE_RUN(fixture, "ledger", "prove", EVENT, "--out", out, "-o", "json"),
+                         fits ? 0 : 6);
+        static const char *const lines[] = {"GET /v1/events/" EVENT "/receipt ",
+                                            "GET /v1/events/" EVENT " ",
+                                            "GET /v1/ledger/proof?event_id=" EVENT " ", NULL};
+        expect_requests(peer, lines);
+        assert_int_equal(lstat(out, &found), fits ? 0 : -1);
+        assert_int_equal(lstat(fixture_path(fixture, "kept.json"), &found), -1);
+    }
+    AUTO_JSON json_t *result = json_loads(fixture->out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(result, "entry")), hash.text);
+    assert_null(json_object_get(result, "event"));
+    const char *copy =
+        fixture_file(fixture, "copy", log->events[42], strlen(log->events[42]), 0644);
+    const struct {
+        const char *option, *value;
+        int exit_code;
+    } cases[] = {{"--entry", hash.text, 0},   {"--entry", hash.text + strlen("sha256:"), 0},
+                 {"--event", copy, 0},        {"--entry", other.text, 6},
+                 {"--entry", "sha256:00", 2}, {"--entry", "", 2}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", out, "--vkey", vkey,
+                                     cases[i].option, cases[i].value),
+                         cases[i].exit_code);
+    assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", out, "--vkey", vkey, "--entry",
+                                 hash.text, "--event", copy),
+                     2);
+    /* Neither the event nor its hash. */
+    assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", out, "--vkey", vkey), 2);
+}
+
 static void expect_nothing_kept(struct fixture *fixture, struct peer *peer, int exit_code)
 {
     struct stat found;
@@ -184,11 +235,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_prove_then_verify),
-        TEST(test_the_end_of_an_execution),
-        TEST(test_what_does_not_fit_is_not_kept),
-        TEST(test_words_that_name_nothing),
-        TEST(test_verify_asks_for_a_consistency_proof),
+        TEST(test_prove_then_verify),       TEST(test_the_end_of_an_execution),
+        TEST(test_an_expired_event),        TEST(test_what_does_not_fit_is_not_kept),
+        TEST(test_words_that_name_nothing), TEST(test_verify_asks_for_a_consistency_proof),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
