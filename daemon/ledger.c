@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/common.h"
+#include "daemon/ledger_scrub.h"
 #include "daemon/roles.h"
 
 #include "base/file.h"
@@ -117,6 +118,7 @@ static int serve(const struct settings *settings, struct sequencer *sequencer,
 {
     struct fault fault;
     struct http *ops = NULL;
+    struct ledger_scrub *scrub = NULL;
     struct ops_config config = {.listen = settings->ops_listen,
                                 .role = "ledger",
                                 .metrics = metrics,
@@ -124,10 +126,15 @@ static int serve(const struct settings *settings, struct sequencer *sequencer,
                                 .context = sequencer};
     if (ops_start(&config, &ops, &fault) != 0)
         return failed("operations listener", &fault);
+    if (ledger_scrub_start(settings, sequencer, metrics, &scrub, &fault) != 0) {
+        http_stop(ops);
+        return failed("scrub", &fault);
+    }
     log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
     struct gauges gauges;
     gauges_make(&gauges, metrics);
     sequencer_run(sequencer, stop_fd, observe, &gauges);
+    ledger_scrub_stop(scrub);
     http_stop(ops);
     return 0;
 }
