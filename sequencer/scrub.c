@@ -146,10 +146,13 @@ static void begin(struct scrub *scrub, const struct scrub_target *newest)
     scrub->phase = newest->size > 0 ? SCRUB_ENTRIES : SCRUB_IDLE;
 }
 
-static int step_entries(struct scrub *scrub, struct pg *pg, size_t *ret_count, struct fault *fault)
+/* What counts for the rate: a step that comes short of what it may read has met large events, and
+ * has cost as much. */
+static int step_entries(struct scrub *scrub, struct pg *pg, size_t *ret_weight, struct fault *fault)
 {
+    size_t count;
     scrub->next = scrub->place;
-    if (compare_entries(scrub, pg, ret_count, fault) != 0)
+    if (compare_entries(scrub, pg, &count, fault) != 0)
         return -1;
     bool all = scrub->next.range.size == scrub->target.size;
     if (all &&
@@ -159,15 +162,16 @@ static int step_entries(struct scrub *scrub, struct pg *pg, size_t *ret_count, s
         scrub->phase = SCRUB_EVENTS;
     scrub->place = scrub->next;
     scrub->status.position = scrub->place.range.size;
-    scrub->status.entries += *ret_count;
+    scrub->status.entries += count;
+    *ret_weight = all ? count : LEDGER_SCRUB_MAX;
     return 0;
 }
 
-static int step_events(struct scrub *scrub, struct pg *pg, size_t *ret_count, struct fault *fault)
+static int step_events(struct scrub *scrub, struct pg *pg, size_t *ret_weight, struct fault *fault)
 {
-    if (ledger_walk_on(pg, &scrub->walk, ret_count, fault) != 0)
+    if (ledger_walk_on(pg, &scrub->walk, ret_weight, fault) != 0)
         return -1;
-    if (*ret_count > 0)
+    if (*ret_weight > 0)
         return 0;
     scrub->phase = SCRUB_IDLE;
     scrub->status.passes++;
@@ -176,21 +180,21 @@ static int step_events(struct scrub *scrub, struct pg *pg, size_t *ret_count, st
 }
 
 static int step(struct scrub *scrub, struct pg *pg, const struct scrub_target *newest,
-                size_t *ret_count, struct fault *fault)
+                size_t *ret_weight, struct fault *fault)
 {
     if (scrub->session != pg_session(pg) && ledger_scrub_session(pg, fault) != 0)
         return -1;
     scrub->session = pg_session(pg);
     if (scrub->phase == SCRUB_IDLE)
         begin(scrub, newest);
-    *ret_count = 0;
+    *ret_weight = 0;
     switch (scrub->phase) {
     case SCRUB_IDLE:
         return 0;
     case SCRUB_ENTRIES:
-        return step_entries(scrub, pg, ret_count, fault);
+        return step_entries(scrub, pg, ret_weight, fault);
     case SCRUB_EVENTS:
-        return step_events(scrub, pg, ret_count, fault);
+        return step_events(scrub, pg, ret_weight, fault);
     }
     return 0;
 }
@@ -209,10 +213,10 @@ static struct signer_evidence evidence_of(const struct scrub *scrub)
 int scrub_step(struct scrub *scrub, struct pg *pg, const struct scrub_target *newest,
                int *ret_wait_ms, struct signer_evidence *ret_evidence, struct fault *fault)
 {
-    size_t count;
+    size_t weight;
     struct fault inner;
-    if (step(scrub, pg, newest, &count, &inner) == 0) {
-        int64_t wait_ms = (int64_t)count * 1000 / scrub->rate;
+    if (step(scrub, pg, newest, &weight, &inner) == 0) {
+        int64_t wait_ms = (int64_t)weight * 1000 / scrub->rate;
         *ret_wait_ms = scrub->phase == SCRUB_IDLE ? PAUSE_MS : (int)wait_ms;
         return 0;
     }

@@ -8,8 +8,9 @@
  * The signer looks at what is new and at what it builds on; the scrub finds what was changed since
  * and has not been looked at, before somebody asks for it. It reads through a connection of its
  * own, in steps of at most LEDGER_SCRUB_MAX entries, and holds no more of the log than a compact
- * range and the right edge's tiles (130 KiB). It keeps nothing on disk: a pass begins anew with the
- * process, for a pass is worth something at its end only, by what was true while it lasted.
+ * range and the right edge's tiles (with what a step reads, less than a MiB). It keeps nothing on
+ * disk: a pass begins anew with the process, for a pass is worth something at its end only, by what
+ * was true while it lasted.
  */
 #pragma once
 
@@ -19,7 +20,8 @@
 struct scrub;
 #define AUTO_SCRUB AUTO(scrub_cleanup)
 
-/* `rate` is the most entries a second, at least 1; events walked over count as much. */
+/* `rate` is the most entries a second, at least 1. Events walked over count as much, a step cut
+ * short by large events as a whole one. */
 int scrub_new(int64_t rate, struct scrub **ret_scrub, struct fault *fault) MUST_CHECK;
 void scrub_free(struct scrub *scrub);
 void scrub_cleanup(struct scrub **scrub);
