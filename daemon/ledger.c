@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/common.h"
+#include "daemon/ledger_retention.h"
+#include "daemon/ledger_scrub.h"
 #include "daemon/roles.h"
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/uuid.h"
 #include "ledger/note.h"
-#include "sequencer/retention.h"
+#include "sequencer/sequencer.h"
 #include "server/ops.h"
 #include "storage/migrate.h"
 
@@ -112,27 +114,26 @@ static void observe(void *context, const struct sequencer_status *status)
     gauges->proven_before = status->followed;
 }
 
-struct expiry {
-    struct metric *events, *passed;
-    uint64_t events_before;
-};
-
-static void expiry_make(struct expiry *expiry, struct metrics *metrics)
+/* Orders and signs, with the scrub and the retention beside it, until it is to stop. */
+static int work(const struct settings *settings, struct sequencer *sequencer,
+                struct metrics *metrics, int stop_fd)
 {
-    *expiry = (struct expiry){
-        .events = metric_counter(metrics, "sallyport_ledger_events_expired_total", "",
-                                 "Events whose bodies this process has let expire"),
-        .passed = metric_gauge(metrics, "sallyport_ledger_retention_passed_seconds", "",
-                               "Wall clock time at which nothing was left that was to expire"),
-    };
-}
-
-static void observe_expiry(void *context, const struct retention_counts *counts)
-{
-    struct expiry *expiry = context;
-    metric_add(expiry->events, counts->events - expiry->events_before);
-    expiry->events_before = counts->events;
-    metric_set(expiry->passed, counts->passed_ms / 1000);
+    struct fault fault;
+    struct ledger_scrub *scrub = NULL;
+    struct ledger_retention *retention = NULL;
+    struct gauges gauges;
+    if (ledger_scrub_start(settings, sequencer, metrics, &scrub, &fault) != 0)
+        return failed("scrub", &fault);
+    if (ledger_retention_start(settings, sequencer, metrics, stop_fd, &retention, &fault) != 0) {
+        ledger_scrub_stop(scrub);
+        return failed("retention", &fault);
+    }
+    gauges_make(&gauges, metrics);
+    log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
+    sequencer_run(sequencer, stop_fd, observe, &gauges);
+    ledger_retention_join(retention);
+    ledger_scrub_stop(scrub);
+    return 0;
 }
 
 static int serve(const struct settings *settings, struct sequencer *sequencer,
@@ -147,28 +148,9 @@ static int serve(const struct settings *settings, struct sequencer *sequencer,
                                 .context = sequencer};
     if (ops_start(&config, &ops, &fault) != 0)
         return failed("operations listener", &fault);
-    struct gauges gauges;
-    struct expiry expiry;
-    struct retention *retention = NULL;
-    const struct retention_config expires = {.conninfo = settings->database,
-                                             .node = settings->node,
-                                             .sequencer = sequencer,
-                                             .stop_fd = stop_fd,
-                                             .every_ms = RETENTION_EVERY_MS,
-                                             .pause_ms = RETENTION_PAUSE_MS,
-                                             .batch = RETENTION_BATCH,
-                                             .observer = observe_expiry,
-                                             .context = &expiry};
-    gauges_make(&gauges, metrics);
-    expiry_make(&expiry, metrics);
-    int status = retention_start(&expires, &retention, &fault);
-    if (status == 0) {
-        log_info("ordering", "{s:s}", "origin", settings->ledger_origin);
-        sequencer_run(sequencer, stop_fd, observe, &gauges);
-        retention_join(retention);
-    }
+    int status = work(settings, sequencer, metrics, stop_fd);
     http_stop(ops);
-    return status == 0 ? 0 : failed("retention", &fault);
+    return status;
 }
 
 int run_ledger(const struct settings *settings, int stop_fd)

@@ -124,6 +124,8 @@ static const struct setting settings_table[] = {
      "the log's name (C2SP origin)"},
     {"ledger-init", SWITCH, AT(ledger_init), "off", 0, 0, COMMAND_LEDGER,
      "begin the signer's state: once, for a new log"},
+    {"scrub-rate", NUMBER, AT(scrub_rate), "500", 0, 1000000, COMMAND_LEDGER,
+     "entries of the log compared again each second, in the background; 0: none"},
     {"tenant", TEXT, AT(tenant), "", 0, 0, COMMAND_APIKEY | COMMAND_TENANT, "which tenant"},
     {"create-tenant", SWITCH, AT(create_tenant), "off", 0, 0, COMMAND_APIKEY,
      "make the tenant where it does not exist"},

@@ -46,6 +46,7 @@ struct settings {
     /* ledger */
     const char *ledger_key, *ledger_vkey, *ledger_origin;
     bool ledger_init;
+    int64_t scrub_rate;
     /* apikey */
     const char *tenant, *principal, *roles;
     bool create_tenant;

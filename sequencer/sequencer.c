@@ -105,6 +105,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
         signer_open(sequencer->pg, &signer, &sequencer->signer, fault) != 0)
         return -1;
     sequencer->standing.status.signed_size = signer_signed(sequencer->signer)->size;
+    sequencer->standing.status.signed_root = merkle_range_root(signer_signed(sequencer->signer));
     *ret_sequencer = TAKE(sequencer);
     return 0;
 }
@@ -161,21 +162,6 @@ static int keep_lease(struct sequencer *s, struct fault *fault)
     return 0;
 }
 
-static struct signer_evidence evidence_of(const struct sequencer *s, uint64_t found_size,
-                                          const struct digest *found_root,
-                                          const struct merkle_range *computed)
-{
-    const struct merkle_range *last = signer_signed(s->signer);
-    return (struct signer_evidence){
-        .signed_size = last->size,
-        .signed_root = merkle_range_root(last),
-        .found_size = found_size,
-        .found_root = *found_root,
-        .computed_size = computed->size,
-        .computed_root = merkle_range_root(computed),
-    };
-}
-
 static int load(struct sequencer *s, struct fault *fault)
 {
     struct ledger_head found = {.root = merkle_empty_root()};
@@ -191,7 +177,8 @@ static int load(struct sequencer *s, struct fault *fault)
     s->partitions = (struct partitions){0};
     if (tree_load(&s->tree, s->pg, &found, &computed, &inner) == 0)
         return 0;
-    const struct signer_evidence evidence = evidence_of(s, found.size, &found.root, &computed);
+    const struct signer_evidence evidence =
+        stop_evidence(signer_signed(s->signer), found.size, &found.root, &computed);
     return stop_or_fail(s, &inner, &evidence, fault);
 }
 
@@ -199,7 +186,7 @@ static int load(struct sequencer *s, struct fault *fault)
 static int order_failed(struct sequencer *s, const struct fault *inner, struct fault *fault)
 {
     const struct signer_evidence evidence =
-        evidence_of(s, s->tree.range.size, &s->tree.root, &s->tree.range);
+        stop_evidence(signer_signed(s->signer), s->tree.range.size, &s->tree.root, &s->tree.range);
     return stop_or_fail(s, inner, &evidence, fault);
 }
 
@@ -250,16 +237,6 @@ static bool has_news(const struct sequencer *s)
     return !s->vouched || signer_signed(s->signer)->size != s->tree.range.size;
 }
 
-/* The tree was rebuilt from rows; what the signer has signed was proven to extend its own memory.
- */
-static bool same_tree(const struct sequencer *s)
-{
-    const struct merkle_range *last = signer_signed(s->signer);
-    return last->size == s->tree.range.size &&
-           memcmp(last->hashes, s->tree.range.hashes,
-                  merkle_range_count(last->size) * sizeof last->hashes[0]) == 0;
-}
-
 /* A step of the signer, if it is time for one and there is news. */
 static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
 {
@@ -280,7 +257,8 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
         s->sign_at = clock_monotonic_ms() + s->sign_every_ms;
         break;
     case SIGNER_IDLE:
-        s->tree.loaded = same_tree(s); /* else the rows have changed since they were loaded */
+        /* Else the rows have changed since they were loaded. */
+        s->tree.loaded = tree_is(&s->tree, signer_signed(s->signer));
         break;
     case SIGNER_FOLLOWED: /* only of signer_follow() */
         break;
@@ -288,9 +266,23 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
         stand_by(s);
         break;
     }
-    if (!s->vouched && s->tree.loaded && same_tree(s))
+    /* The tree was rebuilt from rows; what the signer has signed was proven to extend its memory.
+     */
+    if (!s->vouched && s->tree.loaded && tree_is(&s->tree, signer_signed(s->signer)))
         s->vouched = *ret_more = true;
     return 0;
+}
+
+/* What was found beside the turns stops as what is found in one. */
+static void hear(struct sequencer *s)
+{
+    struct signer_evidence evidence;
+    if (s->stop.stopped || !standing_accused(&s->standing, &evidence))
+        return;
+    const struct merkle_range *last = signer_signed(s->signer);
+    evidence.signed_size = last->size;
+    evidence.signed_root = merkle_range_root(last);
+    stop(s, evidence.problem, &evidence);
 }
 
 /* A standby proves each new checkpoint of the leader to itself, so that it can go on from there. */
@@ -341,6 +333,7 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
     *ret_more = false;
     if (s->session != pg_session(s->pg))
         s->tree.loaded = false; /* the connection came back by itself, without its settings */
+    hear(s);
     if (stop_tell(&s->stop, s->pg, s->state_file, s->origin, fault) != 0 ||
         keep_lease(s, fault) != 0)
         return -1;
@@ -380,6 +373,7 @@ int sequencer_turn(struct sequencer *s, int *ret_wait_ms, struct fault *fault)
         .epoch = s->lease.epoch,
         .size = s->tree.loaded ? s->tree.range.size : 0,
         .signed_size = signer_signed(s->signer)->size,
+        .signed_root = merkle_range_root(signer_signed(s->signer)),
     };
     standing_turn(&s->standing, &now, s->stop.problem, status == 0 ? NULL : &inner);
     if (status != 0)
@@ -402,6 +396,11 @@ int sequencer_release(struct sequencer *s, struct fault *fault)
 {
     s->tree.loaded = false;
     return ledger_lease_release(s->pg, &s->lease, fault);
+}
+
+void sequencer_accuse(struct sequencer *s, const struct signer_evidence *evidence)
+{
+    standing_accuse(&s->standing, evidence);
 }
 
 void sequencer_status(struct sequencer *s, struct sequencer_status *ret_status)

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "sequencer/signer_state.h"
 #include "storage/ledger.h"
 
 #define SEQUENCER_LEASE_MS 5000
@@ -42,7 +43,8 @@ struct sequencer_status {
     int64_t epoch;        /* 0 while not leading */
     uint64_t size;        /* of the tree, 0 while not leading */
     uint64_t signed_size; /* of the last checkpoint this signer has made or proven */
-    uint64_t batches;     /* these four since the process began */
+    struct digest signed_root;
+    uint64_t batches; /* these four since the process began */
     uint64_t events;
     uint64_t checkpoints;                 /* made */
     uint64_t followed;                    /* another's, proven */
@@ -83,6 +85,11 @@ typedef void sequencer_observer(void *context, const struct sequencer_status *st
  * lease is released. `observer` may be NULL. */
 void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,
                    void *context);
+
+/* A contradiction that was found beside its own turns (sequencer/scrub.h): its next turn stops it,
+ * leader or standby, as one of its own would. From any thread; the first one counts. What was
+ * signed it fills in itself; the problem is copied. */
+void sequencer_accuse(struct sequencer *sequencer, const struct signer_evidence *evidence);
 
 /* A copy of how it stands; from any thread. */
 void sequencer_status(struct sequencer *sequencer, struct sequencer_status *ret_status);

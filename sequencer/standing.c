@@ -13,6 +13,7 @@ void standing_init(struct standing *standing)
 {
     (void)pthread_mutex_init(&standing->mutex, NULL);
     standing->status = (struct sequencer_status){.last_turn_ms = clock_monotonic_ms()};
+    standing->accused = false;
 }
 
 void standing_done(struct standing *standing)
@@ -45,6 +46,7 @@ void standing_turn(struct standing *standing, const struct sequencer_status *now
     status->epoch = now->epoch;
     status->size = now->size;
     status->signed_size = now->signed_size;
+    status->signed_root = now->signed_root;
     (void)snprintf(status->problem, sizeof status->problem, "%s", problem);
     if (failure != NULL) {
         failure_set(status, failure);
@@ -60,6 +62,28 @@ void standing_failure(struct standing *standing, const struct fault *failure)
     (void)pthread_mutex_lock(&standing->mutex);
     failure_set(&standing->status, failure);
     (void)pthread_mutex_unlock(&standing->mutex);
+}
+
+void standing_accuse(struct standing *standing, const struct signer_evidence *evidence)
+{
+    (void)pthread_mutex_lock(&standing->mutex);
+    if (!standing->accused) {
+        (void)snprintf(standing->accusation, sizeof standing->accusation, "%s", evidence->problem);
+        standing->evidence = *evidence;
+        standing->evidence.problem = standing->accusation;
+        standing->accused = true;
+    }
+    (void)pthread_mutex_unlock(&standing->mutex);
+}
+
+bool standing_accused(struct standing *standing, struct signer_evidence *ret_evidence)
+{
+    (void)pthread_mutex_lock(&standing->mutex);
+    bool accused = standing->accused;
+    if (accused)
+        *ret_evidence = standing->evidence;
+    (void)pthread_mutex_unlock(&standing->mutex);
+    return accused;
 }
 
 void standing_read(struct standing *standing, struct sequencer_status *ret_status)

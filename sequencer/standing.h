@@ -9,6 +9,9 @@
 struct standing {
     pthread_mutex_t mutex;
     struct sequencer_status status;
+    bool accused;
+    char accusation[LEDGER_PROBLEM_MAX + 1];
+    struct signer_evidence evidence; /* with the accusation as its problem */
 };
 
 /* That of a standby that has just done well. */
@@ -22,6 +25,11 @@ void standing_turn(struct standing *standing, const struct sequencer_status *now
                    const char *problem, const struct fault *failure);
 /* What lies between the turns has failed. */
 void standing_failure(struct standing *standing, const struct fault *failure);
+
+/* As sequencer_accuse(); and what was accused, if anything: *ret_evidence is good as long as the
+ * standing is. */
+void standing_accuse(struct standing *standing, const struct signer_evidence *evidence);
+bool standing_accused(struct standing *standing, struct signer_evidence *ret_evidence);
 
 void standing_read(struct standing *standing, struct sequencer_status *ret_status);
 /* As sequencer_ready(). */

@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sequencer/stop.h"
 
+struct signer_evidence stop_evidence(const struct merkle_range *signed_last, uint64_t found_size,
+                                     const struct digest *found_root,
+                                     const struct merkle_range *computed)
+{
+    return (struct signer_evidence){
+        .signed_size = signed_last->size,
+        .signed_root = merkle_range_root(signed_last),
+        .found_size = found_size,
+        .found_root = *found_root,
+        .computed_size = computed->size,
+        .computed_root = merkle_range_root(computed),
+    };
+}
+
 void stop_set(struct stop *stop, const char *problem, const struct signer_evidence *evidence)
 {
     if (stop->stopped)

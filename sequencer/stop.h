@@ -14,6 +14,12 @@ struct stop {
     struct signer_evidence evidence;
 };
 
+/* What disagrees, but for the problem: the tree signed last, what the tables say, what they make.
+ */
+struct signer_evidence stop_evidence(const struct merkle_range *signed_last, uint64_t found_size,
+                                     const struct digest *found_root,
+                                     const struct merkle_range *computed);
+
 /* For good. `evidence` is NULL where another process has found the problem, and told all. */
 void stop_set(struct stop *stop, const char *problem, const struct signer_evidence *evidence);
 

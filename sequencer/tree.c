@@ -57,3 +57,10 @@ int tree_commit(struct tree *tree, struct ledger_batch *batch, struct fault *fau
     tree->loaded = true;
     return 0;
 }
+
+bool tree_is(const struct tree *tree, const struct merkle_range *range)
+{
+    return range->size == tree->range.size &&
+           memcmp(range->hashes, tree->range.hashes,
+                  merkle_range_count(range->size) * sizeof range->hashes[0]) == 0;
+}

@@ -23,3 +23,6 @@ int tree_load(struct tree *tree, struct pg *pg, struct ledger_head *ret_found,
 /* Appends the batch's entries, gives it the tiles they fill, and commits it. After a failure the
  * tree is no longer loaded. */
 int tree_commit(struct tree *tree, struct ledger_batch *batch, struct fault *fault) MUST_CHECK;
+
+/* Is it this very tree, subtree by subtree? */
+bool tree_is(const struct tree *tree, const struct merkle_range *range);

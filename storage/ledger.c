@@ -4,16 +4,17 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int head_from_row(const PGresult *row, struct ledger_head *ret_head, struct fault *fault)
+static int head_from_row(const PGresult *rows, int row, struct ledger_head *ret_head,
+                         struct fault *fault)
 {
     struct ledger_head head = {
-        .size = (uint64_t)pg_get_int(row, 0, 0),
-        .prev_size = (uint64_t)pg_get_int(row, 0, 1),
-        .epoch = pg_get_int(row, 0, 2),
-        .root = pg_get_digest(row, 0, 3),
+        .size = (uint64_t)pg_get_int(rows, row, 0),
+        .prev_size = (uint64_t)pg_get_int(rows, row, 1),
+        .epoch = pg_get_int(rows, row, 2),
+        .root = pg_get_digest(rows, row, 3),
     };
     struct fault inner;
-    if (merkle_range_decode(head.size, pg_get_bytes(row, 0, 4), &head.range, &inner) != 0)
+    if (merkle_range_decode(head.size, pg_get_bytes(rows, row, 4), &head.range, &inner) != 0)
         return fault_set(fault, FAULT_CONTENT_MISMATCH,
                          "the batch of size %" PRIu64 " has no valid frontier (%s)", head.size,
                          inner.detail);
@@ -34,7 +35,7 @@ int ledger_head_read(struct pg *pg, struct ledger_head *ret_head, struct fault *
     if (pg_query(pg, NULL, &read, NULL, &row, fault) != 0)
         return -1;
     struct ledger_head head = {.root = merkle_empty_root()};
-    if (!pg_is_null(row, 0, 0) && head_from_row(row, &head, fault) != 0)
+    if (!pg_is_null(row, 0, 0) && head_from_row(row, 0, &head, fault) != 0)
         return -1;
     head.entries = (uint64_t)pg_get_int(row, 0, 5);
     *ret_head = head;
@@ -55,7 +56,27 @@ int ledger_head_read_at(struct pg *pg, uint64_t size, struct ledger_head *ret_he
     if (PQntuples(row) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no batch of the ledger ends at size %" PRIu64,
                          size);
-    return head_from_row(row, ret_head, fault);
+    return head_from_row(row, 0, ret_head, fault);
+}
+
+int ledger_heads_read(struct pg *pg, uint64_t from, uint64_t to, size_t max,
+                      struct ledger_head *ret_heads, size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "ledger_heads_read", "SELECT size, prev_size, epoch, root, frontier FROM ledger_batch "
+                             "WHERE size > $1 AND size <= $2 ORDER BY size LIMIT $3"};
+    struct pg_params params = {0};
+    pg_int8(&params, (int64_t)from);
+    pg_int8(&params, (int64_t)to);
+    pg_int8(&params, (int64_t)max);
+    AUTO_PGRESULT PGresult *rows = NULL;
+    if (pg_query(pg, NULL, &read, &params, &rows, fault) != 0)
+        return -1;
+    for (int row = 0; row < PQntuples(rows); row++)
+        if (head_from_row(rows, row, &ret_heads[row], fault) != 0)
+            return -1;
+    *ret_count = (size_t)PQntuples(rows);
+    return 0;
 }
 
 int ledger_head_check(const struct ledger_head *head, const struct merkle_range *computed,

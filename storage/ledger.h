@@ -38,6 +38,12 @@ int ledger_head_read(struct pg *pg, struct ledger_head *ret_head, struct fault *
 int ledger_head_read_at(struct pg *pg, uint64_t size, struct ledger_head *ret_head,
                         struct fault *fault) MUST_CHECK;
 
+/* The batches that end in (from, to], in their order, at most `max`, into ret_heads (`entries` is
+ * left 0). */
+int ledger_heads_read(struct pg *pg, uint64_t from, uint64_t to, size_t max,
+                      struct ledger_head *ret_heads, size_t *ret_count,
+                      struct fault *fault) MUST_CHECK;
+
 /* Are root and frontier of the head those of the tree that its entries make? FAULT_CONTENT_MISMATCH
  * says how they disagree. Pure. */
 int ledger_head_check(const struct ledger_head *head, const struct merkle_range *computed,

@@ -4,7 +4,8 @@
 A step is one question of the ledger process to the database: from its start over a batch to the published
 checkpoint. At each step in turn the process gets SIGKILL, or its backend does, at which the whole server recovers
 as from a crash; before the server has seen the question, or when it has done what was asked and nobody knows.
-Afterwards no index has changed, no event is lost or doubled, and the log goes on from a checkpoint of before."""
+The scrub, whose questions come in between as they like, is off until the end. Afterwards no index has changed, no
+event is lost or doubled, and the log goes on from a checkpoint of before. The long form kills at each step."""
 
 import os
 import signal
@@ -16,6 +17,7 @@ from support.proxy import Proxy
 OWN_CLUSTER = True
 FULL = os.environ.get("SALLYPORT_TEST_FULL") == "1"
 KILLS = None if FULL else 12
+SECONDS = 7200 if FULL else 900
 EVENTS = 300  # more than a tile, so that some batches fill one
 LEASE_MS = 1000
 STATE = {}
@@ -27,7 +29,7 @@ def setup(world):
     STATE["proxy"] = Proxy(folder, os.path.join(world.db.cluster.folder, f".s.PGSQL.{postgres.PORT}"))
     STATE["places"] = []
     conninfo = world.db.conninfo("sallyport_ledger")
-    world.start("ledger", database=f"{conninfo} host={folder}", lease_ms=LEASE_MS)
+    world.start("ledger", database=f"{conninfo} host={folder}", lease_ms=LEASE_MS, scrub_rate=0)
     insert(world)
     complete(world)
     STATE["then"] = world.write("checkpoint.then", value(world, "SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1") + "\n")
@@ -125,7 +127,7 @@ def goes_on(world, act, served):
 def matrix(world, act, kills):
     """`kills` of all (step, before or after) evenly, or all of them."""
     steps = steps_of_a_life(world)
-    assert steps >= 10, f"a life of {steps} steps"
+    assert 4 * steps >= 60, f"a life of {steps} steps: too few kills by both tests, before and after each step"
     cases = [(at, late) for at in range(1, steps + 1) for late in (False, True)]
     if kills is not None:
         cases = [cases[i * len(cases) // kills] for i in range(kills)]
@@ -159,8 +161,13 @@ def whole_log_verifies(world):
 
 
 def test_the_log_goes_on_from_a_checkpoint_of_before(world):
-    world.daemons["ledger"].start().ready()
+    daemon = world.daemons["ledger"]
+    daemon.flags["scrub-rate"] = 100000
+    daemon.start().ready()
     whole_log_verifies(world)
+    wait.until(60, "the scrub has been over it", lambda: "sallyport_ledger_scrub_last_pass_timestamp_seconds 0" not in
+               daemon.ops("/metrics")[1].splitlines())
+    assert "sallyport_ledger_scrub_differences_total 0" in daemon.ops("/metrics")[1].splitlines()
 
 
 def leads(daemon):

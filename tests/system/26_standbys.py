@@ -13,11 +13,11 @@ SECOND = "ledger-2"
 
 
 def setup(world):
-    world.start("ledger", lease_ms=60000)
+    world.start("ledger", lease_ms=60000, scrub_rate=0)  # what a standby's signer sees is asked for, not what a scrub finds
     world.start("api")
     world.caller("auditor")
     world.ledger_is_complete()
-    world.start("ledger", SECOND, ledger_init="on", lease_ms=60000)
+    world.start("ledger", SECOND, ledger_init="on", lease_ms=60000, scrub_rate=0)
 
 
 def metric(daemon, name):
