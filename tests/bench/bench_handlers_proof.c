@@ -107,10 +107,10 @@ static int ask_receipt(struct bench *bench, int n, struct fault *fault)
 
 static int ask_consistency(struct bench *bench, int n, struct fault *fault)
 {
-    const struct proof_source source = ledger_proof_source(bench->api);
-    struct merkle_proof proof;
-    uint64_t from = 1 + (uint64_t)n * (uint64_t)bench->entries / (uint64_t)bench->questions;
-    return proof_consistency(&source, from, (uint64_t)bench->entries, &proof, fault);
+    struct ledger_consistency consistency;
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    int64_t from = 1 + (int64_t)n * bench->entries / bench->questions;
+    return ledger_consistency_read(bench->api, from, -1, &consistency, &note, fault);
 }
 
 /* ---- over HTTP ---- */
