@@ -11,6 +11,7 @@
 #include "cli/ledger_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>
 #include <string.h>
@@ -157,9 +158,15 @@ static int run_verify(struct bench *bench, double *ret_cpu, struct fault *fault)
     struct rusage used;
     pid_t pid;
     int status;
+    posix_spawn_file_actions_t quiet;
     double began = seconds();
-    int error =
-        posix_spawn(&pid, bench->program, NULL, NULL, (char *const *)(uintptr_t)words, environment);
+    int error = posix_spawn_file_actions_init(&quiet);
+    if (error == 0)
+        error = posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (error == 0)
+        error = posix_spawn(&pid, bench->program, &quiet, NULL, (char *const *)(uintptr_t)words,
+                            environment);
+    (void)posix_spawn_file_actions_destroy(&quiet);
     if (error != 0) {
         errno = error;
         return fault_errno(fault, "cannot start %s", bench->program);
