@@ -153,8 +153,8 @@ int ledger_consistency_read(struct pg *pg, int64_t from, int64_t to,
     static const struct pg_statement read = {
         "ledger_consistency_read",
         "WITH head AS MATERIALIZED "
-        "(SELECT size AS latest, CASE WHEN $2 < 0 THEN size ELSE $2 END AS size "
-        "FROM ledger_checkpoint ORDER BY size DESC LIMIT 1) "
+        "(SELECT c.size AS latest, CASE WHEN $2 < 0 THEN c.size ELSE $2 END AS size "
+        "FROM ledger_checkpoint c ORDER BY c.size DESC LIMIT 1) "
         "SELECT " PATH_COLUMNS ", head.latest, head.size, "
         "(SELECT root FROM ledger_batch WHERE size = head.size), "
         "(SELECT root FROM ledger_batch WHERE size = $1), "
