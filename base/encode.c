@@ -18,25 +18,23 @@ void hex_encode(const void *data, size_t len, char *ret_text)
     ret_text[2 * len] = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
+/* A digit's value and one; 0 for all else. An export has millions of them. */
+static const uint8_t hex_values[UINT8_MAX + 1] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 int hex_decode(const char *text, size_t text_len, uint8_t *ret_data, size_t len)
 {
+    const uint8_t *digits = (const uint8_t *)text;
     if (text_len != HEX_LEN(len))
         return -1;
     for (size_t i = 0; i < text_len; i++)
-        if (hex_value(text[i]) < 0)
+        if (hex_values[digits[i]] == 0)
             return -1;
     for (size_t i = 0; i < len; i++)
         ret_data[i] =
-            (uint8_t)((unsigned)hex_value(text[2 * i]) << 4 | (unsigned)hex_value(text[2 * i + 1]));
+            (uint8_t)((hex_values[digits[2 * i]] - 1) << 4 | (hex_values[digits[2 * i + 1]] - 1));
     return 0;
 }
 

@@ -48,6 +48,7 @@ static int open_gateway(const struct settings *settings, const struct master_key
         .artifact_max = settings->artifact_max_mib << 20,
         .input_max = settings->input_max_mib << 20,
         .input_ttl_ms = settings->input_ttl_hours * 3600 * 1000,
+        .ledger_public_rate = settings->ledger_public ? settings->ledger_public_rate : 0,
         .openapi_path = settings->openapi[0] == '\0' ? NULL : settings->openapi,
         .metrics = metrics,
     };

@@ -71,6 +71,11 @@ static const struct setting settings_table[] = {
      "largest input"},
     {"input-ttl-hours", NUMBER, AT(input_ttl_hours), "168", 0, 876000, COMMAND_API,
      "how long an input is kept after it was last pushed; 0: for ever"},
+    {"ledger-public", SWITCH, AT(ledger_public), "off", 0, 0, COMMAND_API,
+     "checkpoint, tiles and entries of the log are answered without an API key"},
+    {"ledger-public-rate", NUMBER, AT(ledger_public_rate), "20", 1, 10000, COMMAND_API,
+     "such requests a second from one address (IPv6: /64), five seconds' worth at once; ten times "
+     "that from all"},
     {"access-log", SWITCH, AT(access_log), "on", 0, 0, COMMAND_API, "a log line for each request"},
     {"verify-asymmetric", TEXT, AT(verify_asymmetric), "openssl", 0, 0,
      COMMAND_API | COMMAND_WORKER,

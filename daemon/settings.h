@@ -34,6 +34,8 @@ struct settings {
     int64_t request_threads, stream_threads, connections;
     int64_t manifest_max_age, manifest_max_ahead;
     int64_t queue_max, queue_total_max, wait_max, artifact_max_mib, input_max_mib, input_ttl_hours;
+    bool ledger_public;
+    int64_t ledger_public_rate;
     bool access_log;
     const char *verify_asymmetric, *verify_hmac;
     /* worker */

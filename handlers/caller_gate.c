@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who calls, and may they: before any handler, and before a streamed body is read. */
+#include "base/clock.h"
 #include "handlers/gateway.h"
 #include "handlers/routes.h"
+#include "handlers/strangers.h"
 #include "storage/tenants.h"
 
 #include <string.h>
@@ -79,11 +81,29 @@ static int choose_tenant(struct request *request, const struct api_key *key, str
     return 0;
 }
 
+/* No key is asked for; a false one is refused as everywhere. */
+static bool is_stranger_to_the_log(const struct request *request)
+{
+    return request_route(request)->access == ACCESS_LOG && gateway_of(request)->strangers != NULL &&
+           request_header(request, "Authorization") == NULL;
+}
+
+static int admit_stranger(const struct request *request, struct fault *fault)
+{
+    struct http_address address = request_address(request);
+    if (strangers_take(gateway_of(request)->strangers, &address, clock_monotonic_ms()))
+        return 0;
+    return fault_set(fault, FAULT_RATE_LIMITED,
+                     "too many requests without an API key; with one there is no such limit");
+}
+
 int gateway_admit(struct request *request, struct fault *fault)
 {
     unsigned access = request_route(request)->access;
     if (access == ACCESS_PUBLIC)
         return 0;
+    if (is_stranger_to_the_log(request))
+        return admit_stranger(request, fault);
     struct api_key key;
     AUTO_FREE struct caller *caller = calloc(1, sizeof *caller);
     if (caller == NULL)
@@ -93,7 +113,7 @@ int gateway_admit(struct request *request, struct fault *fault)
     (void)snprintf(caller->api_key_id, sizeof caller->api_key_id, "%s", key.id);
     (void)snprintf(caller->principal, sizeof caller->principal, "%s", key.principal);
     caller->roles = key.roles;
-    if (access != ACCESS_ANY_ROLE && (caller->roles & access) == 0)
+    if ((access & (ACCESS_ANY_ROLE | ACCESS_LOG)) == 0 && (caller->roles & access) == 0)
         return fault_set(fault, FAULT_FORBIDDEN,
                          "this API key has none of the roles that may do this");
     request_set_caller(request, TAKE(caller), free);

@@ -5,6 +5,7 @@
 #include "handlers/batcher.h"
 #include "handlers/monitor.h"
 #include "handlers/refusals.h"
+#include "handlers/strangers.h"
 #include "handlers/verification_keys.h"
 #include "handlers/waiters.h"
 #include "storage/migrate.h"
@@ -51,6 +52,8 @@ int gateway_open(const struct gateway_config *config, struct gateway **ret_gatew
         ttl_cache_new(CALLER_TTL_MS, api_key_copy, free, &gateway->callers, fault) != 0 ||
         verification_keys_new(&gateway->keys, fault) != 0 ||
         refusals_new(&gateway->refusals, fault) != 0 ||
+        (config->ledger_public_rate > 0 &&
+         strangers_new(config->ledger_public_rate, &gateway->strangers, fault) != 0) ||
         waiters_start(gateway, &gateway->waiters, fault) != 0 ||
         batcher_start(gateway, &gateway->batcher, fault) != 0 ||
         monitor_start(gateway, &gateway->monitor, fault) != 0)
@@ -71,6 +74,7 @@ void gateway_free(struct gateway *gateway)
     monitor_stop(gateway->monitor);
     batcher_stop(gateway->batcher); /* hands on to the waiters, so it goes before them */
     waiters_stop(gateway->waiters);
+    strangers_free(gateway->strangers);
     refusals_free(gateway->refusals);
     ttl_cache_free(gateway->keys);
     ttl_cache_free(gateway->callers);

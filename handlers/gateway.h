@@ -16,6 +16,7 @@ struct batcher;
 struct waiters;
 struct monitor;
 struct refusals;
+struct strangers;
 
 struct gateway_config {
     const char *database; /* conninfo as role sallyport_api */
@@ -30,7 +31,9 @@ struct gateway_config {
     size_t waiters_max;
     int64_t artifact_max; /* bytes */
     int64_t input_max;
-    int64_t input_ttl_ms;     /* 0: inputs do not expire */
+    int64_t input_ttl_ms; /* 0: inputs do not expire */
+    /* Who reads the log's tiles without a key, requests a second of one address; 0: nobody. */
+    int64_t ledger_public_rate;
     const char *openapi_path; /* served at /openapi.yaml; NULL: 404 */
     struct metrics *metrics;
 };
@@ -43,6 +46,7 @@ struct gateway {
     struct waiters *waiters;
     struct monitor *monitor;
     struct refusals *refusals;
+    struct strangers *strangers; /* NULL: the log is not public */
     struct buf openapi;
     pthread_mutex_t parsing; /* held while an attached document is a tree: see trust/document.h */
 };

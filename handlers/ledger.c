@@ -13,6 +13,12 @@
 #define EXPORT_LINES_MAX 5000
 #define EXPORT_LINES_DEFAULT 1000
 
+/* Where anybody may ask, so may caches on the way; else an answer is for its caller alone. */
+static bool is_public(const struct request *request)
+{
+    return gateway_of(request)->strangers != NULL;
+}
+
 enum answer handle_ledger_checkpoint(struct request *request)
 {
     struct fault fault;
@@ -22,6 +28,8 @@ enum answer handle_ledger_checkpoint(struct request *request)
     if (request_check_query(request, NULL, NULL, &fault) != 0 ||
         ledger_checkpoint_latest(pg_of(request), &size, &root, &note, &fault) != 0)
         return reply_ledger_fault(request, &fault);
+    if (is_public(request))
+        reply_header(request, "Cache-Control", "public, max-age=1");
     return reply_buf(request, 200, "text/plain; charset=utf-8", &note);
 }
 
@@ -62,7 +70,9 @@ static int read_signed_tile(struct request *request, struct tile *ret_tile, stru
 /* What a tile has it keeps, a partial one too: its name says how much of it is meant. */
 static enum answer reply_tile(struct request *request, struct buf *bytes)
 {
-    reply_header(request, "Cache-Control", "max-age=31536000, immutable");
+    reply_header(request, "Cache-Control",
+                 is_public(request) ? "public, max-age=31536000, immutable"
+                                    : "max-age=31536000, immutable");
     return reply_buf(request, 200, "application/octet-stream", bytes);
 }
 

@@ -11,7 +11,6 @@
 #include "ledger/receipt.h"
 #include "storage/executions.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Without the role auditor only events of executions are there, as in GET /v1/events/{id}. */
@@ -104,46 +103,32 @@ static enum answer reply_inclusion(struct request *request, const char *event)
                   "hashes", hashes_json(&inclusion.proof), "checkpoint", buf_text(&note)));
 }
 
-/* from and to within the signed tree; to's checkpoint, empty where that size was never signed. */
-static int read_sizes(struct request *request, uint64_t *ret_from, uint64_t *ret_to,
-                      struct buf *ret_note, struct fault *fault)
+static int read_sizes(struct request *request, int64_t *ret_from, int64_t *ret_to,
+                      struct fault *fault)
 {
-    int64_t from, to;
-    uint64_t size;
-    struct digest root;
-    struct fault cause = {0};
-    if (query_int(request, "from", 0, INT64_MAX, -1, &from, fault) != 0 ||
-        query_int(request, "to", 0, INT64_MAX, -1, &to, fault) != 0 ||
-        ledger_checkpoint_latest(pg_of(request), &size, &root, NULL, fault) != 0)
+    if (query_int(request, "from", 0, INT64_MAX, -1, ret_from, fault) != 0 ||
+        query_int(request, "to", 0, INT64_MAX, -1, ret_to, fault) != 0)
         return -1;
-    if (from < 0)
+    if (*ret_from < 0)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "event_id or from: one of them is needed");
-    if (to >= 0 && from > to)
+    if (*ret_to >= 0 && *ret_from > *ret_to)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "from: expected at most `to`");
-    if ((uint64_t)from > size || (to >= 0 && (uint64_t)to > size))
-        return fault_set(fault, FAULT_NOT_FOUND, "the signed tree has %" PRIu64 " entries", size);
-    uint64_t end = to < 0 ? size : (uint64_t)to;
-    if (ledger_checkpoint_read_at(pg_of(request), end, ret_note, &cause) != 0 &&
-        cause.code != FAULT_NOT_FOUND)
-        return fault_set(fault, cause.code, "%s", cause.detail);
-    *ret_from = (uint64_t)from;
-    *ret_to = end;
     return 0;
 }
 
 static enum answer reply_consistency(struct request *request)
 {
     struct fault fault;
-    uint64_t from, to;
-    struct merkle_proof proof;
+    int64_t from, to;
+    struct ledger_consistency found;
     AUTO_BUF struct buf note = BUF(NOTE_MAX);
-    const struct proof_source source = ledger_proof_source(pg_of(request));
-    if (read_sizes(request, &from, &to, &note, &fault) != 0 ||
-        proof_consistency(&source, from, to, &proof, &fault) != 0)
+    if (read_sizes(request, &from, &to, &fault) != 0 ||
+        ledger_consistency_read(pg_of(request), from, to, &found, &note, &fault) != 0)
         return reply_ledger_fault(request, &fault);
     return reply_json(request, 200,
-                      json_pack("{s:I, s:I, s:o, s:o}", "from", (json_int_t)from, "to",
-                                (json_int_t)to, "hashes", hashes_json(&proof), "checkpoint",
+                      json_pack("{s:I, s:I, s:o, s:o}", "from", (json_int_t)found.from, "to",
+                                (json_int_t)found.to, "hashes", hashes_json(&found.proof),
+                                "checkpoint",
                                 note.len == 0 ? json_null() : json_string(buf_text(&note))));
 }
 

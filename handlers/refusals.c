@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handlers/refusals.h"
 
+#include "handlers/token_bucket.h"
 #include "trust/caller.h"
 
 #include <pthread.h>
@@ -10,10 +11,11 @@
 
 struct bucket {
     char api_key_id[API_KEY_ID_LEN + 1];
-    int64_t filled_ms;
-    int64_t thousandths; /* of a token */
+    struct token_bucket tokens;
     uint64_t unreported;
 };
+
+static const struct token_rate rate = {REFUSALS_PER_SECOND, REFUSALS_BURST};
 
 struct refusals {
     pthread_mutex_t mutex;
@@ -47,10 +49,10 @@ static struct bucket *bucket_of(struct refusals *refusals, const char *api_key_i
         struct bucket *bucket = &refusals->buckets[i];
         if (strcmp(bucket->api_key_id, api_key_id) == 0)
             return bucket;
-        if (bucket->filled_ms < oldest->filled_ms)
+        if (bucket->tokens.filled_ms < oldest->tokens.filled_ms)
             oldest = bucket;
     }
-    *oldest = (struct bucket){.filled_ms = now_ms, .thousandths = REFUSALS_BURST * 1000};
+    *oldest = (struct bucket){.tokens = token_bucket_full(&rate, now_ms)};
     (void)snprintf(oldest->api_key_id, sizeof oldest->api_key_id, "%s", api_key_id);
     return oldest;
 }
@@ -60,18 +62,9 @@ bool refusals_take(struct refusals *refusals, const char *api_key_id, int64_t no
 {
     (void)pthread_mutex_lock(&refusals->mutex);
     struct bucket *bucket = bucket_of(refusals, api_key_id, now_ms);
-    int64_t passed = now_ms - bucket->filled_ms;
-    if (passed > 60000)
-        passed = 60000;
-    if (passed > 0) {
-        bucket->thousandths += passed * REFUSALS_PER_SECOND;
-        bucket->filled_ms = now_ms;
-    }
-    if (bucket->thousandths > REFUSALS_BURST * 1000)
-        bucket->thousandths = REFUSALS_BURST * 1000;
-    bool taken = bucket->thousandths >= 1000;
+    bool taken = token_bucket_fill(&bucket->tokens, &rate, now_ms);
     if (taken) {
-        bucket->thousandths -= 1000;
+        token_bucket_take(&bucket->tokens);
         *ret_unreported = bucket->unreported;
         bucket->unreported = 0;
     } else {

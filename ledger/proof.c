@@ -35,12 +35,16 @@ static int no_memory(struct fault *fault)
     return fault_set(fault, FAULT_INTERNAL, "proof: no memory");
 }
 
-static int size_check(uint64_t size, struct fault *fault)
+static int size_check(const struct proof_source *source, uint64_t size, struct fault *fault)
 {
-    if (size <= MERKLE_SIZE_MAX)
-        return 0;
-    return fault_set(fault, FAULT_MALFORMED_REQUEST, "proof: size %" PRIu64 " is over 2^63-1",
-                     size);
+    if (size > MERKLE_SIZE_MAX)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "proof: size %" PRIu64 " is over 2^63-1",
+                         size);
+    if (source->range != NULL && source->range->size != size)
+        return fault_set(fault, FAULT_INTERNAL,
+                         "proof: the range of a tree of %" PRIu64 ", not of %" PRIu64,
+                         source->range->size, size);
+    return 0;
 }
 
 static int prover_tile(struct prover *prover, unsigned level, uint64_t n,
@@ -59,6 +63,18 @@ static int prover_tile(struct prover *prover, unsigned level, uint64_t n,
     return 0;
 }
 
+/* The tree's own perfect subtrees are those of its size's bits: the one of 2^height leaves begins
+ * where the greater ones end, and stands behind them in the range. */
+static bool range_node(const struct merkle_range *range, unsigned height, uint64_t start,
+                       struct digest *ret_hash)
+{
+    if (range == NULL || (range->size >> height & 1) == 0 ||
+        start != range->size >> height >> 1 << height << 1)
+        return false;
+    *ret_hash = range->hashes[merkle_range_count(range->size >> height >> 1)];
+    return true;
+}
+
 /* The root of the 2^height leaves from `start`, a multiple of that. */
 static int prover_node(struct prover *prover, unsigned height, uint64_t start,
                        struct digest *ret_hash, struct fault *fault)
@@ -66,6 +82,8 @@ static int prover_node(struct prover *prover, unsigned height, uint64_t start,
     unsigned level = height / TILE_HEIGHT;
     uint64_t first = start >> (TILE_HEIGHT * level);
     const struct digest *hashes;
+    if (range_node(prover->source->range, height, start, ret_hash))
+        return 0;
     if (prover_tile(prover, level, first / TILE_WIDTH, &hashes, fault) != 0)
         return -1;
     *ret_hash = tile_fold(hashes + first % TILE_WIDTH, height % TILE_HEIGHT);
@@ -119,10 +137,19 @@ static void proof_reverse(struct merkle_proof *proof)
     }
 }
 
+/* The highest bit in which the two differ is set in the size: up to there they are in the same
+ * greater subtrees, and the leaf is in the one of that bit. */
+unsigned proof_subtree(uint64_t index, uint64_t size, uint64_t *ret_start)
+{
+    unsigned height = 63 - (unsigned)__builtin_clzll(index ^ size);
+    *ret_start = index >> height << height;
+    return height;
+}
+
 int proof_inclusion(const struct proof_source *source, uint64_t index, uint64_t size,
                     struct merkle_proof *ret_proof, struct fault *fault)
 {
-    if (size_check(size, fault) != 0)
+    if (size_check(source, size, fault) != 0)
         return -1;
     if (index >= size)
         return fault_set(fault, FAULT_NOT_FOUND, "no entry %" PRIu64 " in a tree of %" PRIu64,
@@ -172,7 +199,7 @@ static int consistency_collect(struct prover *prover, uint64_t old_size, struct 
 int proof_consistency(const struct proof_source *source, uint64_t old_size, uint64_t new_size,
                       struct merkle_proof *ret_proof, struct fault *fault)
 {
-    if (size_check(new_size, fault) != 0)
+    if (size_check(source, new_size, fault) != 0)
         return -1;
     if (old_size > new_size)
         return fault_set(fault, FAULT_NOT_FOUND, "no tree of %" PRIu64 " within one of %" PRIu64,
@@ -193,7 +220,7 @@ int proof_consistency(const struct proof_source *source, uint64_t old_size, uint
 int proof_range(const struct proof_source *source, uint64_t size, struct merkle_range *ret_range,
                 struct fault *fault)
 {
-    if (size_check(size, fault) != 0)
+    if (size_check(source, size, fault) != 0)
         return -1;
     struct merkle_range range = {.size = size};
     if (size > 0) {

@@ -210,7 +210,8 @@ struct peer {
     struct http *http;
     atomic_int refs;
     pthread_mutex_t lock;
-    int fd; /* -1 once the library is done with it */
+    struct http_address address; /* of the client; never changes */
+    int fd;                      /* -1 once the library is done with it */
     enum peer_state state;
     int64_t since;           /* monotonic ms: when the state began */
     int64_t deadline;        /* 0: none */

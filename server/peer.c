@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -48,6 +49,21 @@ void peer_enter(struct peer *peer, enum peer_state state, int64_t deadline)
     peer->hung_up = false;
 }
 
+static struct http_address address_of(struct MHD_Connection *connection)
+{
+    struct http_address address = {{0}};
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *name = info == NULL ? NULL : info->client_addr;
+    if (name != NULL && name->sa_family == AF_INET6) {
+        memcpy(address.bytes, &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr, 16);
+    } else if (name != NULL && name->sa_family == AF_INET) {
+        memset(address.bytes + 10, 0xff, 2);
+        memcpy(address.bytes + 12, &((const struct sockaddr_in *)(const void *)name)->sin_addr, 4);
+    }
+    return address;
+}
+
 static void peer_born(struct http *http, struct MHD_Connection *connection, void **socket_context)
 {
     struct peer *peer = calloc(1, sizeof *peer);
@@ -57,6 +73,7 @@ static void peer_born(struct http *http, struct MHD_Connection *connection, void
     atomic_init(&peer->refs, 1);
     pthread_mutex_init(&peer->lock, NULL);
     peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    peer->address = address_of(connection);
     peer_enter(peer, PEER_AWAITING, 0);
     *socket_context = peer;
 

@@ -4,29 +4,64 @@
 #include <errno.h>
 #include <pthread.h>
 
+/* A thread. Of those that are idle the last to become so is woken first: what it and its
+ * connection's server process have in their caches is still there, and a pool that has little to do
+ * does it with few. (Woken in turn, eight threads with a connection each took twice the time and
+ * CPU for the same requests.) */
+struct place {
+    struct pool *pool;
+    pthread_t thread;
+    pthread_cond_t work;
+    struct place *next; /* idle before this one */
+    bool woken;         /* no longer among the idle ones: a job came, or the pool stops */
+};
+
 struct pool {
     struct pool_config config;
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* a job waits, or the pool stops */
     pthread_cond_t started; /* a thread has opened, or could not */
     struct pool_job *head;
     struct pool_job **tail;
     unsigned waiting;
-    unsigned idle; /* threads that wait for a job */
+    unsigned idle;        /* threads that wait for a job */
+    struct place *idlest; /* those of them that nobody has woken yet */
     unsigned opened;
     unsigned failed;
     bool stopping;
     struct fault fault; /* of the first thread that failed to open */
     unsigned count;
-    pthread_t threads[];
+    struct place places[];
 };
 
-/* The next job, NULL when the pool stops. The lock is held. */
-static struct pool_job *pool_take(struct pool *pool)
+/* The lock is held. NULL: none is idle, and whoever ends its job next looks for another. */
+static struct place *place_wake(struct pool *pool)
 {
+    struct place *place = pool->idlest;
+    if (place != NULL) {
+        pool->idlest = place->next;
+        place->woken = true;
+    }
+    return place;
+}
+
+/* Until somebody wakes this one. The lock is held, but not meanwhile. */
+static void place_rest(struct place *place)
+{
+    struct pool *pool = place->pool;
+    place->woken = false;
+    place->next = pool->idlest;
+    pool->idlest = place;
+    while (!place->woken)
+        pthread_cond_wait(&place->work, &pool->lock);
+}
+
+/* The next job, NULL when the pool stops. The lock is held. */
+static struct pool_job *pool_take(struct place *place)
+{
+    struct pool *pool = place->pool;
     pool->idle++;
     while (pool->head == NULL && !pool->stopping)
-        pthread_cond_wait(&pool->work, &pool->lock);
+        place_rest(place); /* woken, it may find that another has taken the job */
     pool->idle--;
     struct pool_job *job = pool->head;
     if (job == NULL || pool->stopping)
@@ -40,7 +75,8 @@ static struct pool_job *pool_take(struct pool *pool)
 
 static void *pool_thread(void *context)
 {
-    struct pool *pool = context;
+    struct place *place = context;
+    struct pool *pool = place->pool;
     struct pool_job *job;
     struct fault fault = {0};
     void *thread = NULL;
@@ -57,7 +93,7 @@ static void *pool_thread(void *context)
         return NULL;
     }
     pool->opened++; /* and idle, before the lock is free again */
-    while ((job = pool_take(pool)) != NULL) {
+    while ((job = pool_take(place)) != NULL) {
         pthread_mutex_unlock(&pool->lock);
         pool->config.run(job, thread);
         pthread_mutex_lock(&pool->lock);
@@ -71,20 +107,24 @@ static void *pool_thread(void *context)
 
 int pool_start(const struct pool_config *config, struct pool **ret_pool, struct fault *fault)
 {
-    struct pool *pool = calloc(1, sizeof *pool + config->threads * sizeof pool->threads[0]);
+    struct pool *pool = calloc(1, sizeof *pool + config->threads * sizeof pool->places[0]);
     if (pool == NULL)
         return fault_set(fault, FAULT_INTERNAL, "no memory for %u threads", config->threads);
     pool->config = *config;
     pool->tail = &pool->head;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->started, NULL);
 
     int error = 0;
     while (pool->count < config->threads && error == 0) {
-        error = pthread_create(&pool->threads[pool->count], NULL, pool_thread, pool);
+        struct place *place = &pool->places[pool->count];
+        place->pool = pool;
+        pthread_cond_init(&place->work, NULL);
+        error = pthread_create(&place->thread, NULL, pool_thread, place);
         if (error == 0)
             pool->count++;
+        else
+            pthread_cond_destroy(&place->work);
     }
     pthread_mutex_lock(&pool->lock);
     while (pool->opened + pool->failed < pool->count)
@@ -112,15 +152,17 @@ static bool pool_put(struct pool *pool, struct pool_job *job, bool begun)
     pthread_mutex_lock(&pool->lock);
     bool room = begun || pool->waiting < pool->idle + pool->config.queue_max;
     bool taken = !pool->stopping && room;
+    struct place *place = NULL;
     if (taken) {
         job->next = NULL;
         *pool->tail = job;
         pool->tail = &job->next;
         pool->waiting++;
+        place = place_wake(pool);
     }
     pthread_mutex_unlock(&pool->lock);
-    if (taken)
-        pthread_cond_signal(&pool->work); /* without the lock, which the woken thread takes */
+    if (place != NULL)
+        pthread_cond_signal(&place->work); /* without the lock, which the woken thread takes */
     return taken;
 }
 
@@ -170,7 +212,8 @@ void pool_stop(struct pool *pool)
     pool->waiting = 0;
     unsigned count = pool->count;
     pool->count = 0;
-    pthread_cond_broadcast(&pool->work);
+    for (struct place *place; (place = place_wake(pool)) != NULL;)
+        pthread_cond_signal(&place->work);
     pthread_mutex_unlock(&pool->lock);
 
     while (job != NULL) {
@@ -179,7 +222,9 @@ void pool_stop(struct pool *pool)
         job = next;
     }
     for (unsigned i = 0; i < count; i++)
-        pthread_join(pool->threads[i], NULL);
+        pthread_join(pool->places[i].thread, NULL);
+    for (unsigned i = 0; i < count; i++)
+        pthread_cond_destroy(&pool->places[i].work);
 }
 
 void pool_free(struct pool *pool)
@@ -188,7 +233,6 @@ void pool_free(struct pool *pool)
         return;
     pool_stop(pool);
     pthread_cond_destroy(&pool->started);
-    pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }

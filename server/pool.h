@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that take jobs from one bounded queue, first come first served. A job is a struct
- * its owner embeds: the pool allocates nothing per job.
+ * Threads that take jobs from one bounded queue, first come first served; of idle threads the one
+ * that was busy last takes the next. A job is a struct its owner embeds: the pool allocates nothing
+ * per job.
  */
 #pragma once
 

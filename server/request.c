@@ -214,6 +214,11 @@ bool request_draining(const struct request *request)
     return atomic_load(&request->http->draining);
 }
 
+struct http_address request_address(const struct request *request)
+{
+    return request->peer->address;
+}
+
 void *request_context(const struct request *request)
 {
     return request->http->config.context;

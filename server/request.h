@@ -45,6 +45,13 @@ int request_check_query(const struct request *request, const char *const *known,
 /* The value of {name} in the route's path, percent-decoded; NULL if the route has no such. */
 const char *request_path_value(const struct request *request, const char *name);
 
+/* The other end of the connection as the system has it, whatever headers say: an IPv6 address, or
+ * an IPv4 one as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2). All zero if it is not known. */
+struct http_address {
+    uint8_t bytes[16];
+};
+struct http_address request_address(const struct request *request);
+
 /* A buffered body (ROUTE_BODY_BUFFERED), whole. */
 struct span request_body(const struct request *request);
 /* The next bytes of a streamed body (ROUTE_BODY_STREAMED): 1..len of them, 0 at the end. The

@@ -60,8 +60,6 @@ int ledger_entries_read(struct pg *pg, uint64_t from, uint64_t to, struct digest
  * proven against a checkpoint, here or by whoever gets it. */
 int ledger_tile_read(struct pg *pg, const struct tile *tile, struct digest *ret_hashes,
                      struct fault *fault) MUST_CHECK;
-/* ledger_tile_read() as the source of proofs; good as long as pg is. */
-struct proof_source ledger_proof_source(struct pg *pg);
 
 /* The unfinished tiles of the tree of the first `size` entries (64 KiB). Made of hashes, not of
  * recorded roots, with which they are compared: up to 255 full tiles a level are read. */

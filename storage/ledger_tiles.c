@@ -112,17 +112,6 @@ int ledger_tile_read(struct pg *pg, const struct tile *tile, struct digest *ret_
                : partial_read(pg, tile->level, tile->n, tile->width, false, ret_hashes, fault);
 }
 
-static int source_tile(void *context, const struct tile *tile, struct digest *ret_hashes,
-                       struct fault *fault)
-{
-    return ledger_tile_read(context, tile, ret_hashes, fault);
-}
-
-struct proof_source ledger_proof_source(struct pg *pg)
-{
-    return (struct proof_source){.tile = source_tile, .context = pg};
-}
-
 int ledger_edge_read(struct pg *pg, uint64_t size, struct tile_edge *ret_edge, struct fault *fault)
 {
     if (size > MERKLE_SIZE_MAX)

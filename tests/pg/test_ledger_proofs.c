@@ -117,7 +117,9 @@ static void test_edited_rows_prove_nothing(void **state)
         "UPDATE ledger_tile SET root = sha256('x') WHERE level = 0 AND n = 1",
         "UPDATE ledger_tile SET hashes = set_byte(hashes, 99, 255 - get_byte(hashes, 99)) "
         "WHERE level = 0 AND n = 0",
-        "UPDATE ledger_entry SET hash = sha256('x') WHERE idx = 780",
+        "UPDATE ledger_batch SET frontier = set_byte(frontier, 70, 255 - get_byte(frontier, 70))",
+        "UPDATE ledger_batch SET frontier = substr(frontier, 33)",
+        "DELETE FROM ledger_tile WHERE level = 0 AND n = 1",
         "UPDATE ledger_checkpoint SET root = sha256('x')",
         "UPDATE ledger_entry SET idx = 2000 WHERE idx = 3; "
         "UPDATE ledger_entry SET idx = 3 WHERE idx = 0; UPDATE ledger_entry SET idx = 0 WHERE idx "
@@ -128,7 +130,8 @@ static void test_edited_rows_prove_nothing(void **state)
         "DELETE FROM ledger_entry; INSERT INTO ledger_entry SELECT * FROM kept_entry;"
         "DELETE FROM ledger_checkpoint;"
         "INSERT INTO ledger_checkpoint SELECT * FROM kept_checkpoint;"
-        "DROP TABLE kept_tile, kept_entry, kept_checkpoint";
+        "DELETE FROM ledger_batch; INSERT INTO ledger_batch SELECT * FROM kept_batch;"
+        "DROP TABLE kept_tile, kept_entry, kept_checkpoint, kept_batch";
     struct uuid id;
     ledger_fixture_two_tenants(fixture, 16);
     ledger_fixture_ids(fixture, FIXTURE_TENANT, 1, &id);
@@ -136,6 +139,7 @@ static void test_edited_rows_prove_nothing(void **state)
         assert_ok(pg_execute(fixture->super,
                              "CREATE TABLE kept_tile AS SELECT * FROM ledger_tile;"
                              "CREATE TABLE kept_entry AS SELECT * FROM ledger_entry;"
+                             "CREATE TABLE kept_batch AS SELECT * FROM ledger_batch;"
                              "CREATE TABLE kept_checkpoint AS SELECT * FROM ledger_checkpoint",
                              &fault));
         ledger_fixture_tamper(fixture, there[i]);
@@ -144,6 +148,124 @@ static void test_edited_rows_prove_nothing(void **state)
         ledger_fixture_tamper(fixture, back);
         assert_ok(read_proof(fixture, FIXTURE_TENANT, &id, &inclusion, &fault));
     }
+}
+
+/* Without its batch a checkpoint has no frontier: the tree is then read tile by tile, to the same
+ * end. */
+static void test_a_checkpoint_without_its_batch(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    struct ledger_inclusion before, after;
+    struct uuid id;
+    ledger_fixture_two_tenants(fixture, 16);
+    ledger_fixture_ids(fixture, FIXTURE_TENANT, 1, &id);
+    assert_ok(read_proof(fixture, FIXTURE_TENANT, &id, &before, &fault));
+    ledger_fixture_tamper(fixture, "DELETE FROM ledger_batch");
+    assert_ok(read_proof(fixture, FIXTURE_TENANT, &id, &after, &fault));
+    assert_int_equal(before.proof.count, after.proof.count);
+    assert_memory_equal(before.proof.hashes, after.proof.hashes,
+                        before.proof.count * sizeof before.proof.hashes[0]);
+    ledger_fixture_tamper(fixture, "UPDATE ledger_entry SET hash = sha256('x') WHERE idx = 780");
+    assert_fault(read_proof(fixture, FIXTURE_TENANT, &id, &after, &fault), FAULT_CONTENT_MISMATCH,
+                 "");
+}
+
+/* The one read of ledger_path() has all there is below the leaf's subtree: for each leaf of trees
+ * of one size after the other, full tiles, and of the last level a part that ends at no tile's end.
+ */
+static void test_one_read_has_the_whole_path(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    ledger_fixture_two_tenants(fixture, 16);
+    assert_int_equal(
+        ledger_fixture_number(
+            fixture,
+            "WITH leaf AS (SELECT idx, size, floor(log(2, (idx # size)::numeric))::integer AS h "
+            "FROM generate_series(1, 800, 17) size, LATERAL generate_series(0, size - 1) idx), "
+            "wanted AS (SELECT idx, size, l AS level, idx >> (8 * l + p) << p AS first, 1 << p AS "
+            "n "
+            "FROM leaf, generate_series(0, 1) l, LATERAL (SELECT least(8, h - 8 * l) AS p) x "
+            "WHERE 8 * l < h), "
+            "found AS (SELECT idx, size, level, first, octet_length(hashes) / 32 AS n "
+            "FROM leaf, LATERAL ledger_path(idx, size)) "
+            "SELECT (SELECT count(*) FROM (TABLE wanted EXCEPT ALL TABLE found) x) "
+            "+ (SELECT count(*) FROM (TABLE found EXCEPT ALL TABLE wanted) x) "
+            "+ CASE WHEN EXISTS (SELECT FROM wanted) THEN 0 ELSE 1 END"),
+        0);
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_path(800, 800)"),
+                     0);
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM ledger_path(-1, 800)"),
+                     0);
+}
+
+static int consistency(struct ledger_fixture *fixture, int64_t from, int64_t to,
+                       struct ledger_consistency *ret_found, struct buf *ret_note,
+                       struct fault *fault)
+{
+    return ledger_consistency_read(fixture->api, from, to, ret_found, ret_note, fault);
+}
+
+/* Every pair of sizes, of batches (two) and in between, against the tree made of the entries. */
+static void test_consistency_of_any_two_sizes(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    static const int64_t sizes[] = {0, 1, 50, 255, 256, 257, 512, 600, 767, 799, 800};
+    struct digest entries[800], roots[ARRAY_LEN(sizes)];
+    ledger_fixture_two_tenants(fixture, 16);
+    assert_ok(ledger_entries_read(fixture->api, 0, 800, entries, &fault));
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct merkle_range range = {0};
+        for (int64_t n = 0; n < sizes[i]; n++) {
+            struct digest leaf = merkle_entry_leaf(&entries[n]);
+            assert_ok(merkle_range_append(&range, &leaf, &fault));
+        }
+        roots[i] = merkle_range_root(&range);
+        for (size_t k = 0; k <= i; k++) {
+            struct ledger_consistency found;
+            AUTO_BUF struct buf note = BUF(NOTE_MAX);
+            assert_ok(consistency(fixture, sizes[k], sizes[i], &found, &note, &fault));
+            assert_int_equal(found.from, sizes[k]);
+            assert_int_equal(found.to, sizes[i]);
+            assert_ok(merkle_consistency_verify(found.from, &roots[k], found.to, &roots[i],
+                                                &found.proof, &fault));
+            assert_int_equal(note.len > 0, sizes[i] == 800);
+        }
+    }
+    struct ledger_consistency found;
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    assert_ok(consistency(fixture, 50, -1, &found, &note, &fault));
+    assert_int_equal(found.to, 800);
+    assert_fault(consistency(fixture, 801, -1, &found, &note, &fault), FAULT_NOT_FOUND, "800");
+    assert_fault(consistency(fixture, 1, 801, &found, &note, &fault), FAULT_NOT_FOUND, "800");
+    assert_fault(consistency(fixture, 800, 799, &found, &note, &fault), FAULT_NOT_FOUND, "799");
+    ledger_fixture_tamper(fixture, "DELETE FROM ledger_checkpoint");
+    assert_fault(consistency(fixture, 1, 2, &found, &note, &fault), FAULT_NOT_FOUND, "checkpoint");
+}
+
+/* Between ends of batches a proof has been followed before it is handed out. */
+static void test_edited_rows_are_not_consistent(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    struct ledger_consistency found;
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    ledger_fixture_two_tenants(fixture, 1);
+    int64_t size = ledger_fixture_number(fixture, "SELECT max(size) FROM ledger_batch");
+    assert_ok(
+        ledger_fixture_insert(fixture->api, FIXTURE_TENANT, FIXTURE_ACCEPTED, "x", 750, &fault));
+    AUTO_SEQUENCER struct sequencer *sequencer = ledger_fixture_sequencer(fixture);
+    ledger_fixture_settle(sequencer);
+    assert_ok(consistency(fixture, size, -1, &found, &note, &fault));
+    assert_int_equal(found.from, 50);
+    assert_int_equal(found.to, 800);
+    assert_ok(
+        consistency(fixture, size, 800, &found, &note, &fault)); /* not the first checkpoint */
+    ledger_fixture_tamper(fixture,
+                          "UPDATE ledger_tile SET hashes = set_byte(hashes, 32 * 49, 255 - "
+                          "get_byte(hashes, 32 * 49)) WHERE level = 0 AND n = 0");
+    assert_fault(consistency(fixture, size, -1, &found, &note, &fault), FAULT_CONTENT_MISMATCH, "");
 }
 
 /* A log that a build before schema version 8 has written. */
@@ -195,6 +317,10 @@ int main(void)
         LEDGER_TEST(test_anothers_event_is_none),
         LEDGER_TEST(test_what_is_not_signed_has_no_proof_yet),
         LEDGER_TEST(test_edited_rows_prove_nothing),
+        LEDGER_TEST(test_a_checkpoint_without_its_batch),
+        LEDGER_TEST(test_one_read_has_the_whole_path),
+        LEDGER_TEST(test_consistency_of_any_two_sizes),
+        LEDGER_TEST(test_edited_rows_are_not_consistent),
         LEDGER_TEST(test_tiles_without_a_recorded_root),
         LEDGER_TEST(test_checkpoints_of_a_size),
     };

@@ -82,6 +82,7 @@ static const struct {
     {"inputs_sweep", {[API] = true}},
     {"ledger_partition", {[LEDGER] = true}},
     {"ledger_scrub", {[LEDGER] = true}},
+    {"ledger_path", {[API] = true, [READ] = true}},
     {"queue_claim", {[WORKER] = true}},
     {"queue_depth", {[API] = true, [WORKER] = true}},
     {"tenants", {[API] = true, [WORKER] = true, [LEDGER] = true, [READ] = true}},

@@ -37,9 +37,12 @@ dev_bench() {
     [ -z "$broken" ] || fail "failed:$broken"
 }
 
-# bench_is NAME WANTED: by its name, without bench_, or by its last word; all where nothing is wanted.
+# bench_is NAME WANTED: by its name, without bench_, or by any of its words; all where nothing is wanted.
 bench_is() {
-    [ -z "$2" ] || [ "$2" = "$1" ] || [ "bench_$2" = "$1" ] || [ "$2" = "${1##*_}" ]
+    case _${1}_ in
+        *"_${2}_"*) return 0 ;;
+    esac
+    [ -z "$2" ]
 }
 
 bench_names() {

@@ -60,11 +60,15 @@ def target(path, **query):
 class Client:
     """One caller at one address. Each request has a connection of its own, so threads may share it."""
 
-    def __init__(self, address, contract, key=None, timeout=TIMEOUT):
-        self.address, self.contract, self.key, self.timeout = address, contract, key, timeout
+    def __init__(self, address, contract, key=None, timeout=TIMEOUT, source=None):
+        self.address, self.contract, self.key, self.timeout, self.source = address, contract, key, timeout, source
 
     def with_key(self, key):
-        return Client(self.address, self.contract, key, self.timeout)
+        return Client(self.address, self.contract, key, self.timeout, self.source)
+
+    def coming_from(self, source):
+        """The same caller at another address of this host."""
+        return Client(self.address, self.contract, self.key, self.timeout, (source, 0))
 
     def request(self, method, path, body=None, content_type=None, headers=None):
         """Sends and checks. OSError and http.client.HTTPException: there was no whole answer."""
@@ -74,7 +78,7 @@ class Client:
         if content_type is not None:
             sent["Content-Type"] = content_type
         sent.update(headers or {})
-        connection = http.client.HTTPConnection(*self.address, timeout=self.timeout)
+        connection = http.client.HTTPConnection(*self.address, timeout=self.timeout, source_address=self.source)
         try:
             connection.request(method, path, body=body, headers=sent)
             answer = connection.getresponse()

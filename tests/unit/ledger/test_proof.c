@@ -146,6 +146,72 @@ static void proofs_hold_across_levels_of_tiles(void **state)
     tree_free(tree);
 }
 
+/* A source that has only what proof_subtree() says: within it, of each tile, the path's own; all
+ * else is poisoned. */
+struct below {
+    struct tree *tree;
+    uint64_t index, start;
+    unsigned height;
+};
+
+static int below_tile(void *context, const struct tile *tile, struct digest *ret_hashes,
+                      struct fault *fault)
+{
+    const struct below *below = context;
+    unsigned shift = TILE_HEIGHT * tile->level;
+    uint64_t first = tile->n * TILE_WIDTH;
+    assert_true(shift < below->height);
+    assert_int_equal(tile->n, below->index >> shift >> TILE_HEIGHT);
+    assert_int_equal(tree_tile(below->tree, tile, ret_hashes, fault), 0);
+    for (uint64_t i = 0; i < tile->width; i++)
+        if ((first + i) << shift < below->start ||
+            (first + i) << shift >= below->start + ((uint64_t)1 << below->height))
+            memset(&ret_hashes[i], 0xee, sizeof ret_hashes[i]);
+    return 0;
+}
+
+static void with_a_range_only_the_subtree_of_the_leaf_is_read(void **state)
+{
+    (void)state;
+    struct tree *tree = tree_new(SIZE_LARGE);
+    for (size_t i = 0; i < ARRAY_LEN(large); i++) {
+        struct merkle_range range;
+        struct merkle_proof plain, proof;
+        struct below below = {.tree = tree};
+        struct proof_source source = source_of(tree, large[i]);
+        assert_int_equal(proof_range(&source, large[i], &range, NULL), 0);
+        struct proof_source ranged = {.tile = below_tile, .context = &below, .range = &range};
+        for (size_t k = 0; k < ARRAY_LEN(large) && large[k] <= large[i]; k++) {
+            below.index = large[k] - 1;
+            below.height = proof_subtree(below.index, large[i], &below.start);
+            assert_in_range(below.index, below.start,
+                            below.start + ((uint64_t)1 << below.height) - 1);
+            source = source_of(tree, large[i]);
+            assert_int_equal(proof_inclusion(&source, below.index, large[i], &plain, NULL), 0);
+            (void)source_of(tree, large[i]);
+            assert_int_equal(proof_inclusion(&ranged, below.index, large[i], &proof, NULL), 0);
+            assert_hashes(&proof, plain.hashes, plain.count);
+            source = source_of(tree, large[i]);
+            assert_int_equal(proof_consistency(&source, large[k], large[i], &plain, NULL), 0);
+            (void)source_of(tree, large[i]);
+            assert_int_equal(proof_consistency(&ranged, large[k], large[i], &proof, NULL), 0);
+            assert_hashes(&proof, plain.hashes, plain.count);
+        }
+    }
+    tree_free(tree);
+}
+
+static void a_range_of_another_size_is_refused(void **state)
+{
+    (void)state;
+    struct merkle_range range = {.size = 3};
+    struct merkle_proof proof;
+    struct fault fault = {0};
+    struct proof_source source = {.tile = below_tile, .range = &range};
+    assert_int_equal(proof_inclusion(&source, 0, 4, &proof, &fault), -1);
+    assert_int_equal(fault.code, FAULT_INTERNAL);
+}
+
 /* All leaves alike: one hash a height, so a tree of any size is at hand. */
 static int alike_tile(void *context, const struct tile *tile, struct digest *ret_hashes,
                       struct fault *fault)
@@ -246,6 +312,8 @@ int main(void)
         cmocka_unit_test(inclusion_is_the_definition_for_every_index_and_size),
         cmocka_unit_test(consistency_is_the_definition_for_every_pair),
         cmocka_unit_test(proofs_hold_across_levels_of_tiles),
+        cmocka_unit_test(with_a_range_only_the_subtree_of_the_leaf_is_read),
+        cmocka_unit_test(a_range_of_another_size_is_refused),
         cmocka_unit_test(proofs_reach_to_the_largest_tree),
         cmocka_unit_test(a_failing_source_fails_the_proof),
         cmocka_unit_test(what_is_not_there_has_no_proof),

@@ -167,6 +167,57 @@ static void test_stop_refuses_what_waits(void **state)
     pool_free(NULL);
 }
 
+#define THREADS 8
+#define ROUNDS 1000
+
+static int open_numbers(void *context, void **ret_thread, struct fault *fault)
+{
+    (void)fault;
+    atomic_int *next = context;
+    static const int numbers[THREADS] = {0, 1, 2, 3, 4, 5, 6, 7};
+    *ret_thread = (void *)(uintptr_t)&numbers[atomic_fetch_add(next, 1)];
+    return 0;
+}
+
+static atomic_int ran_by[THREADS];
+
+static void run_counted(struct pool_job *job, void *thread)
+{
+    (void)job;
+    atomic_fetch_add(&ran_by[*(const int *)thread], 1);
+    sem_post(&done);
+}
+
+/* One job after the other keeps one thread busy; now and then two, where the next came before the
+ * first was idle again. In turn they would have an eighth each. */
+static void test_of_idle_threads_the_last_one_works(void **state)
+{
+    (void)state;
+    atomic_int next = 0;
+    struct pool_config config = {.threads = THREADS,
+                                 .queue_max = 8,
+                                 .context = &next,
+                                 .thread_open = open_numbers,
+                                 .run = run_counted,
+                                 .refuse = refuse};
+    struct pool *pool = NULL;
+    struct fault fault = {0};
+    assert_int_equal(pool_start(&config, &pool, &fault), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct work work = {.number = i};
+        assert_true(pool_submit(pool, &work.job));
+        wait_for(&done);
+    }
+    pool_free(pool);
+    int first = 0, second = 0;
+    for (int i = 0; i < THREADS; i++) {
+        int count = atomic_exchange(&ran_by[i], 0);
+        second = count > first ? first : count > second ? count : second;
+        first = count > first ? count : first;
+    }
+    assert_in_range(first + second, ROUNDS / 2, ROUNDS);
+}
+
 static int open_fails(void *context, void **ret_thread, struct fault *fault)
 {
     atomic_int *opened = context;
@@ -210,6 +261,7 @@ int main(void)
         WITH_STATE(test_no_queue),
         WITH_STATE(test_withdraw),
         WITH_STATE(test_stop_refuses_what_waits),
+        WITH_STATE(test_of_idle_threads_the_last_one_works),
         WITH_STATE(test_thread_that_cannot_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
