@@ -4,7 +4,7 @@
  * three events each; jobs/s at several numbers of slots, beside the bare commits/s of one
  * connection in the same run. Needs root (the artifact is unpacked as any other).
  *
- *   bench_runner_null [jobs]
+ *   bench_runner_null [jobs [slots]]
  */
 #include "base/clock.h"
 #include "tests/support/worker_fixture.h"
@@ -53,15 +53,18 @@ int main(int argc, char **argv)
     static const int slots[] = {1, 4, 16, 64};
     void *state = NULL;
     int jobs = argc > 1 ? (int)strtol(argv[1], NULL, 10) : JOBS;
-    if (jobs < 1) {
-        (void)fprintf(stderr, "usage: bench_runner_null [jobs]\n");
+    int only = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0; /* 0: each of those below */
+    if (jobs < 1 || only < 0 || only > WORKER_SLOTS_MAX) {
+        (void)fprintf(stderr, "usage: bench_runner_null [jobs [slots]]\n");
         return 2;
     }
     if (scene_open(&state) != 0 || scene_begin(&state) != 0)
         return 1;
     double commits = bare_commits(state);
-    for (size_t i = 0; i < ARRAY_LEN(slots); i++)
+    for (size_t i = 0; i < ARRAY_LEN(slots) && only == 0; i++)
         run(&state, jobs, slots[i]);
+    if (only > 0)
+        run(&state, jobs, only);
     (void)printf("%3d connection, bare commits: %.0f/s\n", 1, commits);
     (void)scene_close(&state);
     return 0;
