@@ -127,14 +127,9 @@ static void *slot_main(void *context)
     return NULL;
 }
 
-/* A thread of the worker with a connection of its own. */
 static int start_thread(struct worker *worker, struct helper *helper, const char *name,
                         void *(*run)(void *), struct fault *fault)
 {
-    char role[32];
-    (void)snprintf(role, sizeof role, "worker %s", name);
-    if (pg_open(worker->config.database, role, &helper->pg, fault) != 0)
-        return -1;
     helper->started = pthread_create(&helper->thread, NULL, run, worker) == 0;
     return helper->started ? 0
                            : fault_set(fault, FAULT_INTERNAL, "cannot start the %s's thread", name);
@@ -180,10 +175,21 @@ static int start_keeper(struct worker *worker, struct fault *fault)
                : fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
 }
 
+static int connect_helpers(struct worker *worker, struct fault *fault)
+{
+    const char *database = worker->config.database;
+    return pg_open(database, "worker reaper", &worker->reaper.pg, fault) != 0 ||
+                   pg_open_keyed(database, "worker starter", &worker->starter.pg, fault) != 0 ||
+                   pg_open_keyed(database, "worker claimer", &worker->claimer.pg, fault) != 0
+               ? -1
+               : 0;
+}
+
 /* The claimer last: there has to be somebody to give to. */
 static int start_all(struct worker *worker, struct fault *fault)
 {
     return known_open(worker, fault) != 0 || start_keeper(worker, fault) != 0 ||
+                   connect_helpers(worker, fault) != 0 ||
                    start_thread(worker, &worker->reaper, "reaper", reaper_main, fault) != 0 ||
                    start_thread(worker, &worker->starter, "starter", starter_main, fault) != 0 ||
                    start_slots(worker, fault) != 0 ||

@@ -18,12 +18,12 @@ struct claim {
     int64_t fence;
 };
 
-/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: each claim
- * is the oldest execution of that tenant, of those that have some waiting, whose last claim is
- * longest ago. Between two claims of a waiting tenant any other is claimed once by each claimer at
- * most. Of a tenant with a ceiling (tenant.max_running) this never claims one while all workers
- * together hold that many; a ceiling holds for the claims that begin after it was set, and ends
- * nothing. */
+/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: those that
+ * have some waiting get equal parts of a claim, each its oldest, and where they cannot be equal
+ * those have more whose last claim is longest ago. Between two claims of a waiting tenant any other
+ * gets one part by each claimer at most. Of a tenant with a ceiling (tenant.max_running) this never
+ * claims one while all workers together hold that many; a ceiling holds for the claims that begin
+ * after it was set, and ends nothing. */
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 size_t *ret_count, struct fault *fault) MUST_CHECK;
 

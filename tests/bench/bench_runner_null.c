@@ -9,10 +9,12 @@
 #include "base/clock.h"
 #include "tests/support/worker_fixture.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 
 #define JOBS 4000
 #define COMMITS 2000
+#define LOOK_MS 5
 
 static double bare_commits(struct scene *scene)
 {
@@ -40,7 +42,9 @@ static void run(void **state, int jobs, int slots)
     double cpu = cpu_ms();
     int64_t began = clock_monotonic_ms();
     worker_fixture_start(fixture, slots);
-    worker_fixture_idle(fixture);
+    /* Not by the database, which would have more to do with the question than with the jobs. */
+    while (worker_fixture_ended(fixture) < (uint64_t)jobs)
+        (void)poll(NULL, 0, LOOK_MS);
     double took = (double)(clock_monotonic_ms() - began);
     (void)printf("%3d slots %6d jobs %7.2f s %7.0f jobs/s %7.0f us of the worker's CPU a job\n",
                  slots, jobs, took / 1000, jobs * 1000.0 / took,

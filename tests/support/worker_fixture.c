@@ -290,6 +290,13 @@ void worker_fixture_await(struct worker_fixture *fixture, const char *query, int
     }
 }
 
+uint64_t worker_fixture_ended(struct worker_fixture *fixture)
+{
+    struct worker_stats stats;
+    worker_stats(fixture->worker, &stats);
+    return stats.ended;
+}
+
 void worker_fixture_idle(struct worker_fixture *fixture)
 {
     worker_fixture_await(fixture, "SELECT count(*) FROM execution_active", 0);
