@@ -43,8 +43,11 @@ static void run(void **state, int jobs, int slots)
     int64_t began = clock_monotonic_ms();
     worker_fixture_start(fixture, slots);
     /* Not by the database, which would have more to do with the question than with the jobs. */
-    while (worker_fixture_ended(fixture) < (uint64_t)jobs)
+    struct worker_stats stats = {0};
+    while (stats.ended < (uint64_t)jobs) {
         (void)poll(NULL, 0, LOOK_MS);
+        worker_stats(worker_fixture_worker(fixture), &stats);
+    }
     double took = (double)(clock_monotonic_ms() - began);
     (void)printf("%3d slots %6d jobs %7.2f s %7.0f jobs/s %7.0f us of the worker's CPU a job\n",
                  slots, jobs, took / 1000, jobs * 1000.0 / took,

@@ -290,11 +290,9 @@ void worker_fixture_await(struct worker_fixture *fixture, const char *query, int
     }
 }
 
-uint64_t worker_fixture_ended(struct worker_fixture *fixture)
+struct worker *worker_fixture_worker(struct worker_fixture *fixture)
 {
-    struct worker_stats stats;
-    worker_stats(fixture->worker, &stats);
-    return stats.ended;
+    return fixture->worker;
 }
 
 void worker_fixture_idle(struct worker_fixture *fixture)
