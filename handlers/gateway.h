@@ -2,7 +2,7 @@
 /* What handlers may reach, made once by the daemon and passed as the requests' context. */
 #pragma once
 
-#include "handlers/ttl_cache.h"
+#include "base/ttl_cache.h"
 #include "server/http.h"
 #include "storage/pg.h"
 #include "trust/caller.h"

@@ -19,6 +19,9 @@ struct cache_entry {
     unsigned holders;
     bool ready;     /* false: a thread is fetching it */
     bool discarded; /* not to be found any more, gone when nobody holds it */
+    /* cache_entry_check(): walks of the tree, one at a time */
+    uint64_t walks_begun, walks_ended;
+    struct fault spoiled; /* what the last walk found; FAULT_NONE: nothing */
 };
 
 struct cache {
@@ -320,21 +323,44 @@ const struct image *cache_entry_image(const struct cache_entry *entry)
     return entry->tree.image;
 }
 
-int cache_entry_check(struct cache_entry *entry, struct fault *fault)
+/* With the lock held, which it gives up while it walks. */
+static void walk(struct cache_entry *entry)
 {
     struct cache *cache = entry->cache;
     struct digest stamp;
     struct fault why = {0};
-    bool walked = tree_stamp(entry->tree.root, &stamp, &why) == 0;
-    if (walked && digest_equal(&stamp, &entry->tree.sum.stamp))
-        return 0;
-    (void)pthread_mutex_lock(&cache->lock);
-    discard(entry);
-    cache->stats.refused++;
+    entry->walks_begun++;
     (void)pthread_mutex_unlock(&cache->lock);
-    return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                     "the cached tree of %s is not what was unpacked%s%.100s",
-                     digest_format(&entry->digest).text, walked ? "" : ": ", why.detail);
+    bool walked = tree_stamp(entry->tree.root, &stamp, &why) == 0;
+    (void)pthread_mutex_lock(&cache->lock);
+    entry->walks_ended++;
+    (void)pthread_cond_broadcast(&cache->changed);
+    if (walked && digest_equal(&stamp, &entry->tree.sum.stamp))
+        return;
+    fault_write(&entry->spoiled, FAULT_CONTENT_MISMATCH,
+                "the cached tree of %s is not what was unpacked%s%.100s",
+                digest_format(&entry->digest).text, walked ? "" : ": ", why.detail);
+    discard(entry);
+}
+
+int cache_entry_check(struct cache_entry *entry, struct fault *fault)
+{
+    struct cache *cache = entry->cache;
+    (void)pthread_mutex_lock(&cache->lock);
+    /* A walk that begins from now on will do, whoever makes it. */
+    const uint64_t before = entry->walks_begun;
+    while (entry->walks_ended <= before && entry->spoiled.code == FAULT_NONE) {
+        if (entry->walks_begun > entry->walks_ended)
+            (void)pthread_cond_wait(&cache->changed, &cache->lock);
+        else
+            walk(entry);
+    }
+    bool spoiled = entry->spoiled.code != FAULT_NONE;
+    if (spoiled)
+        *fault = entry->spoiled;
+    cache->stats.refused += spoiled;
+    (void)pthread_mutex_unlock(&cache->lock);
+    return spoiled ? -1 : 0;
 }
 
 struct cache_stats cache_stats(struct cache *cache)

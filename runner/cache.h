@@ -71,7 +71,8 @@ const char *cache_entry_root(const struct cache_entry *entry);
 const struct image *cache_entry_image(const struct cache_entry *entry);
 
 /* To be called before each run: walks the tree and compares inode, type, owner, size, mode,
- * mtime, ctime and links of everything with the record made at unpack. A difference is
+ * mtime, ctime and links of everything with the record made at unpack. Who asks while a walk is
+ * under way shares the next one with all who do: it begins after they asked. A difference is
  * FAULT_CONTENT_MISMATCH, and the entry is thrown away once nobody holds it, so that a later
  * cache_acquire() fetches it again. */
 int cache_entry_check(struct cache_entry *entry, struct fault *fault) MUST_CHECK;

@@ -192,7 +192,7 @@ static int build_started_end(struct job *job, struct sandbox_result *result,
                           fault) != 0)
         return -1;
     facts.started_ms = job->started_ms;
-    facts.descriptor_sha256 = &job->artifact.descriptor_sha256;
+    facts.descriptor_sha256 = &job->tool->descriptor_sha256;
     facts.state = state;
     facts.reason = reason;
     facts.exit_code = result == NULL ? -1 : result->exit_code;

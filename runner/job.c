@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "storage/inputs.h"
-#include "storage/notify.h"
 
 #include <string.h>
 
@@ -19,8 +18,7 @@ static void job_free(struct job *job)
         (void)!dir_remove(job->folder, &ignored);
     cache_release(job->entry);
     event_free(job->started_event);
-    descriptor_free(job->descriptor);
-    artifact_free(&job->artifact);
+    tool_free(job->tool);
     manifest_free(job->manifest);
     token_free(job->token);
     queued_free(&job->queued);
@@ -40,7 +38,7 @@ static int64_t choose(int64_t asked, int64_t artifact, int64_t fallback, int64_t
 static void choose_limits(struct job *job)
 {
     const struct worker_limits *host = &job->slot->worker->config.limits;
-    const struct manifest_limits *m = &job->manifest->limits, *a = &job->descriptor->limits;
+    const struct manifest_limits *m = &job->manifest->limits, *a = &job->tool->descriptor->limits;
     const struct manifest_limits *f = &host->fallback, *x = &host->most;
     job->limits = (struct sandbox_limits){
         .wall_ms = 1000 * choose(m->timeout_seconds, a->timeout_seconds, f->timeout_seconds,
@@ -70,26 +68,31 @@ static int fetch_input(struct job *job, const struct manifest_input *wanted, str
                        &source, fault);
 }
 
-/* The artifact unpacked and unchanged, the inputs in a folder of their own. */
-static int fetch(struct job *job, struct fault *fault)
+static int fetch_inputs(struct job *job, struct fault *fault)
 {
-    const struct worker_config *config = &job->slot->worker->config;
-    struct blob_source blob = {job->slot->pg, job->queued.tenant_id, &job->artifact.blob_id};
-    struct cache_source source = {job->artifact.size, blob_fetch, &blob, job->slot->cancel_fd,
-                                  false};
-    if (cache_acquire(config->cache, &job->manifest->tool_sha256, job->descriptor->kind, &source,
-                      &job->entry, fault) != 0)
-        return -1;
-    if (asprintf(&job->folder, "%s/%s", config->inputs_dir,
-                 uuid_format(&job->claim.execution_id).text) < 0) {
-        job->folder = NULL;
+    char *folder;
+    if (asprintf(&folder, "%s/%s", job->slot->worker->config.inputs_dir,
+                 uuid_format(&job->claim.execution_id).text) < 0)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    }
-    if (dir_remove(job->folder, fault) != 0 || dir_make(job->folder, 0700, fault) != 0)
+    job->folder = folder;
+    if (dir_remove(folder, fault) != 0 || dir_make(folder, 0700, fault) != 0)
         return -1;
     for (size_t i = 0; i < job->manifest->input_count; i++)
         if (fetch_input(job, &job->manifest->inputs[i], fault) != 0)
             return -1;
+    return 0;
+}
+
+/* The artifact unpacked and unchanged, the inputs in a folder of their own. */
+static int fetch(struct job *job, struct fault *fault)
+{
+    const struct tool *tool = job->tool;
+    struct blob_source blob = {job->slot->pg, job->queued.tenant_id, &tool->blob_id};
+    struct cache_source source = {tool->size, blob_fetch, &blob, job->slot->cancel_fd, false};
+    if (cache_acquire(job->slot->worker->config.cache, &job->manifest->tool_sha256,
+                      tool->descriptor->kind, &source, &job->entry, fault) != 0 ||
+        (job->manifest->input_count > 0 && fetch_inputs(job, fault) != 0))
+        return -1;
     return cache_entry_check(job->entry, fault);
 }
 
@@ -100,7 +103,7 @@ static int build_started(struct job *job, struct fault *fault)
     AUTO_JSON json_t *data = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:O, s:O, s:o}", "task_id", job->queued.task_id, "tenant_id",
         job->queued.tenant_id, "tool_sha256", digest_format(&job->manifest->tool_sha256).text,
-        "descriptor_sha256", digest_format(&job->artifact.descriptor_sha256).text, "worker",
+        "descriptor_sha256", digest_format(&job->tool->descriptor_sha256).text, "worker",
         job->worker_name, "runtime", sandbox_runtime(worker->config.sandbox), "isolation_checks",
         job->checks, "limits", limits_json(&job->limits));
     if (data == NULL)
@@ -124,13 +127,22 @@ static int start(struct job *job, struct fault *fault)
         return -1;
     choose_limits(job);
     if (fetch(job, fault) != 0 ||
-        command_build(job->descriptor, cache_entry_image(job->entry), job->manifest, &job->command,
-                      fault) != 0 ||
+        command_build(job->tool->descriptor, cache_entry_image(job->entry), job->manifest,
+                      &job->command, fault) != 0 ||
         build_started(job, fault) != 0)
         return -1;
-    struct spent_nonce spent = {job->manifest->nonce, job->token->signing_digest};
-    return queue_start(job->slot->pg, &job->claim, &job->facts, &spent, job->worker_name,
-                       job->started_ms, job->started_event, fault);
+    struct start start = {.claim = job->claim,
+                          .facts = job->facts,
+                          .descriptor_sha256 = job->tool->descriptor_sha256,
+                          .spent = {job->manifest->nonce, job->token->signing_digest},
+                          .worker_name = job->worker_name,
+                          .started_ms = job->started_ms,
+                          .event = job->started_event};
+    starter_start(job->slot, &start);
+    job->facts = start.facts;
+    if (!start.started)
+        *fault = start.fault;
+    return start.started ? 0 : -1;
 }
 
 static int run(struct job *job, struct sandbox_result *ret_result, struct fault *fault)
@@ -207,24 +219,13 @@ static bool end_unstarted(struct job *job, const struct fault *why)
     return false;
 }
 
-/* The started event's own wake-up; the api's waiters do not need it. */
-static void announce_start(struct pg *pg)
+bool job_run(struct slot *slot)
 {
-    static const char *const channels[] = {NOTIFY_EVENT, NULL};
-    struct fault ignored;
-    (void)!notify_send(pg, channels, &ignored);
-}
-
-bool job_run(struct slot *slot, const struct claim *claim)
-{
-    AUTO(job_free) struct job job = {.slot = slot, .claim = *claim};
+    AUTO(job_free) struct job job = {.slot = slot, .claim = slot->claim, .queued = slot->queued};
     AUTO_SANDBOX_RESULT struct sandbox_result result = {0};
     struct fault fault;
-    worker_name_format(slot->worker, &claim->worker_id, job.worker_name, sizeof job.worker_name);
-    if (queue_load(slot->pg, claim, &job.queued, &fault) != 0) {
-        log_warn("a claim could not be loaded", "{s:s}", "detail", fault.detail);
-        return fault.code == FAULT_STATE_CONFLICT;
-    }
+    slot->queued = (struct queued){0};
+    worker_name_format(slot->worker, &job.claim.worker_id, job.worker_name, sizeof job.worker_name);
     if (job.queued.cancel != CANCEL_NONE) {
         job_end_cancelled(&job);
         return true;
@@ -233,7 +234,6 @@ bool job_run(struct slot *slot, const struct claim *claim)
         return end_unstarted(&job, &fault);
     slot->worker->started++;
     slot->worker->running++;
-    announce_start(slot->pg);
     bool ran = run(&job, &result, &fault) == 0;
     job_end_started(&job, ran ? &result : NULL, &fault);
     slot->worker->running--;

@@ -2,7 +2,6 @@
 #include "runner/worker_internal.h"
 
 #include "base/clock.h"
-#include "storage/key_open.h"
 #include "trust/descriptor.h"
 
 #include <string.h>
@@ -17,7 +16,6 @@ static int find_key(const struct job *job, struct trust_key **ret_key, struct fa
 {
     const struct worker_config *config = &job->slot->worker->config;
     const struct queued *queued = &job->queued;
-    AUTO_KEY_RECORD struct key_record record = {0};
     if (jws_alg_is_hmac(job->token->alg) && config->master_key == NULL)
         return fault_set(fault, FAULT_SIGNATURE_INVALID,
                          "alg: %s is HMAC, which this worker does not accept (accept-hmac is off)",
@@ -26,9 +24,7 @@ static int find_key(const struct job *job, struct trust_key **ret_key, struct fa
         *ret_key = trust_key_ref(pins_find(config->pins, queued->tenant_id, queued->kid));
         return 0;
     }
-    int status = keys_find(job->slot->pg, queued->tenant_id, queued->kid, &record, fault);
-    if (status == 0)
-        status = key_open(&record, queued->tenant_id, config->master_key, ret_key, fault);
+    int status = known_key(job->slot, queued->tenant_id, queued->kid, ret_key, fault);
     return status != 0 && fault->code == FAULT_NOT_FOUND ? 0 : status;
 }
 
@@ -74,17 +70,11 @@ static int prove_manifest(struct job *job, struct fault *fault)
 static int prove_artifact(struct job *job, struct fault *fault)
 {
     const struct manifest *m = job->manifest;
-    if (armory_find(job->slot->pg, m->tenant_id, &m->tool_sha256, &job->artifact, fault) != 0)
+    if (known_tool(job->slot, m->tenant_id, &m->tool_sha256, &job->tool, fault) != 0)
         return fault->code == FAULT_NOT_FOUND
                    ? fault_set(fault, FAULT_ARTIFACT_UNKNOWN, "tool_sha256: not in the Armory")
                    : -1;
-    struct digest covers = descriptor_digest(&m->tool_sha256, job->artifact.descriptor);
-    if (!digest_equal(&covers, &job->artifact.descriptor_sha256))
-        return fault_set(fault, FAULT_ARTIFACT_INVALID,
-                         "the descriptor is not the one its digest covers");
-    if (descriptor_parse(job->artifact.descriptor, &job->descriptor, fault) != 0)
-        return -1;
-    return descriptor_check_env(job->descriptor, m, fault);
+    return descriptor_check_env(job->tool->descriptor, m, fault);
 }
 
 int job_prove(struct job *job, struct fault *fault)

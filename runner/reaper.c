@@ -32,7 +32,7 @@ static void reap(struct worker *worker)
     int64_t returned = 0;
     size_t count = 0;
     struct claim lost[LOST_MAX];
-    struct pg *pg = worker->reaper_pg;
+    struct pg *pg = worker->reaper.pg;
     if (queue_return_expired(pg, &returned, &fault) != 0 ||
         queue_find_lost(pg, LOST_MAX, lost, &count, &fault) != 0) {
         log_warn("cannot reap", "{s:s}", "detail", fault.detail);
@@ -80,10 +80,10 @@ static bool set_reaping(struct worker *worker, bool reaping, struct uuid *ret_in
 static void end_each(struct worker *worker, const struct claim *claims, size_t count)
 {
     struct fault fault;
-    if (end_cancelled(worker, worker->reaper_pg, claims, count, &fault) == 0)
+    if (end_cancelled(worker, worker->reaper.pg, claims, count, &fault) == 0)
         return;
     for (size_t i = 0; i < count && !fault_passes(&fault); i++)
-        if (end_cancelled(worker, worker->reaper_pg, &claims[i], 1, &fault) != 0)
+        if (end_cancelled(worker, worker->reaper.pg, &claims[i], 1, &fault) != 0)
             log_error("an execution that is to end could not be ended", "{s:s, s:s}",
                       "execution_id", uuid_format(&claims[i].execution_id).text, "detail",
                       fault.detail);
@@ -100,7 +100,7 @@ static void end_waiting(struct worker *worker)
         count = 0;
         if (!set_reaping(worker, true, &incarnation))
             return;
-        if (queue_claim_cancelled(worker->reaper_pg, &incarnation, QUEUE_FINISH_MAX, claims, &count,
+        if (queue_claim_cancelled(worker->reaper.pg, &incarnation, QUEUE_FINISH_MAX, claims, &count,
                                   &fault) != 0)
             log_warn("cannot claim what is to end", "{s:s}", "detail", fault.detail);
         else if (count > 0)
@@ -113,7 +113,7 @@ static void end_waiting(struct worker *worker)
 static void wait_for_cancels(struct worker *worker)
 {
     struct fault fault;
-    int news = pg_wait_notify(worker->reaper_pg, worker->reaper_fd, REAP_MS, &fault);
+    int news = pg_wait_notify(worker->reaper.pg, worker->reaper_fd, REAP_MS, &fault);
     if (news > 0)
         keeper_hurry(worker);
     else if (news < 0)
@@ -125,7 +125,7 @@ void *reaper_main(void *context)
     struct worker *worker = context;
     struct fault fault;
     int64_t reaped_ms = 0;
-    if (pg_listen(worker->reaper_pg, NOTIFY_CANCEL, &fault) != 0)
+    if (pg_listen(worker->reaper.pg, NOTIFY_CANCEL, &fault) != 0)
         log_warn("cannot listen for cancels", "{s:s}", "detail", fault.detail);
     while (!is_stopping(worker, 0)) {
         int64_t now = clock_monotonic_ms();
@@ -139,17 +139,17 @@ void *reaper_main(void *context)
     return NULL;
 }
 
-/* Marks in `known` which claims a slot holds; stops slots that hold none of them. False while a
- * slot or the reaper is claiming: what it gets is not an orphan. */
+/* Marks in `known` which claims a slot holds, or the claim under way may yet give one; stops slots
+ * that hold none of them. False while the reaper is claiming: what it gets is not an orphan. */
 static bool compare(struct worker *worker, const struct held_claim *held, size_t count, bool *known)
 {
+    static const struct uuid inspects = {{0}};
     (void)pthread_mutex_lock(&worker->mutex);
-    bool claiming = worker->reaping;
+    for (size_t i = 0; i < count; i++)
+        known[i] = worker->claiming && held[i].claim.fence > worker->last_fence;
     for (int s = 0; s < worker->slot_count; s++) {
         struct slot *slot = &worker->slots[s];
-        static const struct uuid inspects = {{0}};
         bool found = !slot->busy || uuid_equal(&slot->execution_id, &inspects);
-        claiming |= slot->claiming;
         for (size_t i = 0; i < count && slot->busy; i++) {
             if (uuid_equal(&slot->execution_id, &held[i].claim.execution_id)) {
                 known[i] = true;
@@ -161,8 +161,9 @@ static bool compare(struct worker *worker, const struct held_claim *held, size_t
         else if (found)
             slot->missed = 0;
     }
+    bool reaping = worker->reaping;
     (void)pthread_mutex_unlock(&worker->mutex);
-    return !claiming;
+    return !reaping;
 }
 
 void reconcile(struct worker *worker)

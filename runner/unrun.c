@@ -52,12 +52,12 @@ static void end_unstarted(struct job *job, enum execution_state state, const cha
     struct fault fault;
     struct ending ending;
     AUTO_EVENT struct event *event = NULL;
-    const struct unrun unrun = {
-        .state = state,
-        .reason = reason,
-        .detail = detail,
-        .worker_name = job->worker_name,
-        .descriptor_sha256 = job->artifact.owner == NULL ? NULL : &job->artifact.descriptor_sha256};
+    const struct unrun unrun = {.state = state,
+                                .reason = reason,
+                                .detail = detail,
+                                .worker_name = job->worker_name,
+                                .descriptor_sha256 =
+                                    job->tool == NULL ? NULL : &job->tool->descriptor_sha256};
     if (state == EXECUTION_REFUSED)
         worker->refused++;
     if (make_end(worker, &job->claim, &job->queued, &unrun, &ending, &event, &fault) != 0 ||

@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define POLL_SECONDS 1
+#define REST_SECONDS 1
 
 struct worker_limits worker_limits_default(void)
 {
@@ -50,58 +50,6 @@ void worker_announce(struct worker *worker)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
-static int claim_one(struct slot *slot, struct claim *ret_claim, size_t *ret_count)
-{
-    struct worker *worker = slot->worker;
-    struct fault fault;
-    (void)pthread_mutex_lock(&worker->mutex);
-    struct uuid incarnation = worker->incarnation;
-    bool may = worker->leased && !worker->draining;
-    slot->claiming = may;
-    (void)pthread_mutex_unlock(&worker->mutex);
-    *ret_count = 0;
-    if (!may)
-        return 0;
-    if (queue_claim(slot->pg, &incarnation, 1, ret_claim, ret_count, &fault) != 0) {
-        log_warn("cannot claim", "{s:s}", "detail", fault.detail);
-        *ret_count = 0;
-    }
-    if (*ret_count == 0) { /* or lost with its answer: reconcile() finds it */
-        (void)pthread_mutex_lock(&worker->mutex);
-        slot->claiming = false;
-        (void)pthread_mutex_unlock(&worker->mutex);
-    }
-    return *ret_count == 1 ? 0 : -1;
-}
-
-/* A slot that is not busy cannot be stopped: what is readable was for its last run. */
-static void forget_stop(struct slot *slot)
-{
-    uint64_t drained;
-    ssize_t n = read(slot->cancel_fd, &drained, sizeof drained);
-    (void)n;
-}
-
-/* Marks the slot busy with the claim. False, and not busy, if the worker drains meanwhile or its
- * incarnation is over: nobody would stop the run then. */
-static bool occupy(struct slot *slot, const struct claim *claim)
-{
-    struct worker *worker = slot->worker;
-    uint64_t drained;
-    ssize_t n = read(slot->cancel_fd, &drained, sizeof drained);
-    (void)n;
-    (void)pthread_mutex_lock(&worker->mutex);
-    slot->busy =
-        !worker->draining && worker->leased && uuid_equal(&worker->incarnation, &claim->worker_id);
-    slot->execution_id = claim->execution_id;
-    slot->stop = SLOT_RUNS;
-    slot->missed = 0;
-    slot->claiming = false;
-    bool busy = slot->busy;
-    (void)pthread_mutex_unlock(&worker->mutex);
-    return busy;
-}
-
 void give_back(struct worker *worker, struct pg *pg, const struct claim *claim)
 {
     struct fault fault;
@@ -110,83 +58,88 @@ void give_back(struct worker *worker, struct pg *pg, const struct claim *claim)
         log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
 }
 
+/* Waits to be given work by the claimer; false once the worker drains. */
+static bool wait_for_work(struct slot *slot)
+{
+    struct worker *worker = slot->worker;
+    (void)pthread_mutex_lock(&worker->mutex);
+    slot->idle = true;
+    if (worker->starved)
+        (void)pthread_cond_broadcast(&worker->wake);
+    while (!slot->busy && !worker->draining)
+        (void)pthread_cond_wait(&slot->news, &worker->mutex);
+    slot->idle = false;
+    bool busy = slot->busy;
+    (void)pthread_mutex_unlock(&worker->mutex);
+    return busy;
+}
+
+/* A slot that is not busy cannot be stopped: what is readable was for what it has done. */
 static void vacate(struct slot *slot)
 {
+    uint64_t drained;
     (void)pthread_mutex_lock(&slot->worker->mutex);
     slot->busy = false;
+    if (slot->stop != SLOT_RUNS && read(slot->cancel_fd, &drained, sizeof drained) < 0)
+        abort(); /* slot_stop() wrote it, under this mutex */
     (void)pthread_mutex_unlock(&slot->worker->mutex);
 }
 
-/* Waits for an announcement after `seen`, a second at most; false when draining. */
-static bool wait_for_work(struct worker *worker, uint64_t *seen)
+/* Until work is announced, a second at most: what has just been given back may fail again. */
+static void rest(struct worker *worker)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += POLL_SECONDS;
+    until.tv_sec += REST_SECONDS;
     (void)pthread_mutex_lock(&worker->mutex);
-    while (!worker->draining && worker->wakes == *seen)
+    for (uint64_t seen = worker->wakes; !worker->draining && worker->wakes == seen;)
         if (pthread_cond_timedwait(&worker->wake, &worker->mutex, &until) != 0)
             break;
-    *seen = worker->wakes;
-    bool goes_on = !worker->draining;
     (void)pthread_mutex_unlock(&worker->mutex);
-    return goes_on;
 }
 
-/* One artifact, by one slot at a time, so that a pile of them holds up no job; cancelled with a
- * stop. */
-static bool inspect(struct slot *slot)
+/* One artifact; cancelled with a stop. */
+static void inspect(struct slot *slot)
 {
     struct worker *worker = slot->worker;
-    forget_stop(slot);
-    (void)pthread_mutex_lock(&worker->mutex);
-    bool may = worker->leased && !worker->draining && !worker->inspecting;
-    if (may) {
-        worker->inspecting = slot->busy = true;
-        slot->execution_id = (struct uuid){{0}};
-        slot->stop = SLOT_RUNS;
-    }
-    (void)pthread_mutex_unlock(&worker->mutex);
-    if (!may)
-        return false;
     bool inspected = inspect_one(slot);
     (void)pthread_mutex_lock(&worker->mutex);
-    worker->inspecting = slot->busy = false;
+    worker->inspecting = false;
     (void)pthread_mutex_unlock(&worker->mutex);
-    return inspected;
+    if (inspected)
+        worker_announce(worker); /* there may be another */
 }
 
 static void *slot_main(void *context)
 {
     struct slot *slot = context;
-    uint64_t seen = 0;
-    do {
-        do {
-            struct claim claim;
-            size_t count;
-            bool ended = true;
-            while (ended && claim_one(slot, &claim, &count) == 0) {
-                ended = occupy(slot, &claim);
-                if (ended) {
-                    ended = job_run(slot, &claim);
-                    vacate(slot);
-                } else {
-                    give_back(slot->worker, slot->pg, &claim);
-                }
-            }
-        } while (inspect(slot));
-    } while (wait_for_work(slot->worker, &seen));
+    static const struct uuid inspects = {{0}};
+    while (wait_for_work(slot)) {
+        bool ended = true;
+        if (uuid_equal(&slot->execution_id, &inspects))
+            inspect(slot);
+        else
+            ended = job_run(slot);
+        vacate(slot);
+        if (!ended)
+            rest(slot->worker);
+    }
     return NULL;
 }
 
-static int start_reaper(struct worker *worker, struct fault *fault)
+static int start_thread(struct worker *worker, struct helper *helper, const char *name,
+                        void *(*run)(void *), struct fault *fault)
 {
-    if (pg_open(worker->config.database, "worker reaper", &worker->reaper_pg, fault) != 0)
-        return -1;
-    worker->reaper_started = pthread_create(&worker->reaper, NULL, reaper_main, worker) == 0;
-    return worker->reaper_started
-               ? 0
-               : fault_set(fault, FAULT_INTERNAL, "cannot start the reaper's thread");
+    helper->started = pthread_create(&helper->thread, NULL, run, worker) == 0;
+    return helper->started ? 0
+                           : fault_set(fault, FAULT_INTERNAL, "cannot start the %s's thread", name);
+}
+
+static void join_thread(struct helper *helper)
+{
+    if (helper->started)
+        (void)pthread_join(helper->thread, NULL);
+    pg_free(helper->pg);
 }
 
 static int start_slots(struct worker *worker, struct fault *fault)
@@ -195,11 +148,13 @@ static int start_slots(struct worker *worker, struct fault *fault)
         struct slot *slot = &worker->slots[i];
         slot->worker = worker;
         slot->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (slot->cancel_fd < 0)
+            return fault_errno(fault, "eventfd");
+        if (pthread_cond_init(&slot->news, NULL) != 0)
+            abort();
         (void)pthread_mutex_lock(&worker->mutex);
         worker->slot_count = i + 1;
         (void)pthread_mutex_unlock(&worker->mutex);
-        if (slot->cancel_fd < 0)
-            return fault_errno(fault, "eventfd");
         if (pg_open(worker->config.database, "worker slot", &slot->pg, fault) != 0)
             return -1;
         if (pthread_create(&slot->thread, NULL, slot_main, slot) != 0)
@@ -207,6 +162,40 @@ static int start_slots(struct worker *worker, struct fault *fault)
         slot->started = true;
     }
     return 0;
+}
+
+static int start_keeper(struct worker *worker, struct fault *fault)
+{
+    if (pg_open(worker->config.database, "worker keeper", &worker->pg, fault) != 0 ||
+        migrate_check(worker->pg, fault) != 0 || keeper_register(worker, fault) != 0)
+        return -1;
+    worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
+    return worker->keeper_started
+               ? 0
+               : fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
+}
+
+static int connect_helpers(struct worker *worker, struct fault *fault)
+{
+    const char *database = worker->config.database;
+    return pg_open(database, "worker reaper", &worker->reaper.pg, fault) != 0 ||
+                   pg_open_keyed(database, "worker starter", &worker->starter.pg, fault) != 0 ||
+                   pg_open_keyed(database, "worker claimer", &worker->claimer.pg, fault) != 0
+               ? -1
+               : 0;
+}
+
+/* The claimer last: there has to be somebody to give to. */
+static int start_all(struct worker *worker, struct fault *fault)
+{
+    return known_open(worker, fault) != 0 || start_keeper(worker, fault) != 0 ||
+                   connect_helpers(worker, fault) != 0 ||
+                   start_thread(worker, &worker->reaper, "reaper", reaper_main, fault) != 0 ||
+                   start_thread(worker, &worker->starter, "starter", starter_main, fault) != 0 ||
+                   start_slots(worker, fault) != 0 ||
+                   start_thread(worker, &worker->claimer, "claimer", claimer_main, fault) != 0
+               ? -1
+               : 0;
 }
 
 int worker_start(const struct worker_config *config, struct worker **ret_worker,
@@ -220,21 +209,12 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker,
     worker->reaper_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     worker->slots = calloc((size_t)config->slots, sizeof *worker->slots);
     if (pthread_mutex_init(&worker->mutex, NULL) != 0 ||
-        pthread_cond_init(&worker->wake, NULL) != 0 || worker->slots == NULL ||
+        pthread_cond_init(&worker->wake, NULL) != 0 ||
+        pthread_cond_init(&worker->starts, NULL) != 0 || worker->slots == NULL ||
         worker->keeper_fd < 0 || worker->reaper_fd < 0)
         abort();
-    int status = -1;
-    if (dir_remove(config->inputs_dir, fault) == 0 &&
-        dir_make(config->inputs_dir, 0700, fault) == 0 &&
-        pg_open(config->database, "worker keeper", &worker->pg, fault) == 0 &&
-        migrate_check(worker->pg, fault) == 0 && keeper_register(worker, fault) == 0) {
-        worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
-        if (!worker->keeper_started)
-            (void)fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
-        else if (start_reaper(worker, fault) == 0)
-            status = start_slots(worker, fault);
-    }
-    if (status != 0) {
+    if (dir_remove(config->inputs_dir, fault) != 0 ||
+        dir_make(config->inputs_dir, 0700, fault) != 0 || start_all(worker, fault) != 0) {
         worker_stop(worker, -1);
         return -1;
     }
@@ -277,6 +257,8 @@ static void drain(struct worker *worker, int hurry_fd)
     (void)pthread_mutex_lock(&worker->mutex);
     worker->draining = true;
     (void)pthread_cond_broadcast(&worker->wake);
+    for (int i = 0; i < worker->slot_count; i++)
+        (void)pthread_cond_signal(&worker->slots[i].news);
     (void)pthread_mutex_unlock(&worker->mutex);
     int64_t deadline = clock_monotonic_ms() + worker->config.drain_ms;
     struct pollfd hurry = {.fd = hurry_fd, .events = POLLIN};
@@ -288,13 +270,33 @@ static void drain(struct worker *worker, int hurry_fd)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
+static void stop_slots(struct worker *worker)
+{
+    for (int i = 0; i < worker->slot_count; i++) {
+        struct slot *slot = &worker->slots[i];
+        if (slot->started)
+            (void)pthread_join(slot->thread, NULL);
+        pg_free(slot->pg);
+        (void)pthread_cond_destroy(&slot->news);
+        (void)close(slot->cancel_fd);
+    }
+}
+
+static void stop_starter(struct worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->mutex);
+    worker->starts_end = true;
+    (void)pthread_cond_signal(&worker->starts);
+    (void)pthread_mutex_unlock(&worker->mutex);
+    join_thread(&worker->starter);
+}
+
 static void stop_reaper(struct worker *worker)
 {
     uint64_t one = 1;
     ssize_t written = write(worker->reaper_fd, &one, sizeof one);
     (void)written;
-    if (worker->reaper_started)
-        (void)pthread_join(worker->reaper, NULL);
+    join_thread(&worker->reaper);
 }
 
 static void stop_keeper(struct worker *worker)
@@ -312,20 +314,16 @@ void worker_stop(struct worker *worker, int hurry_fd)
     if (worker == NULL)
         return;
     drain(worker, hurry_fd);
-    for (int i = 0; i < worker->slot_count; i++) {
-        struct slot *slot = &worker->slots[i];
-        if (slot->started)
-            (void)pthread_join(slot->thread, NULL);
-        pg_free(slot->pg);
-        if (slot->cancel_fd >= 0)
-            (void)close(slot->cancel_fd);
-    }
+    join_thread(&worker->claimer);
+    stop_slots(worker);
+    stop_starter(worker); /* slots wait for it */
     stop_reaper(worker);
     stop_keeper(worker); /* the lease holds until the last run is stored */
-    pg_free(worker->reaper_pg);
+    known_close(worker);
     pg_free(worker->pg);
     (void)close(worker->reaper_fd);
     (void)close(worker->keeper_fd);
+    (void)pthread_cond_destroy(&worker->starts);
     (void)pthread_cond_destroy(&worker->wake);
     (void)pthread_mutex_destroy(&worker->mutex);
     free(worker->slots);

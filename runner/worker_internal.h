@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the worker share: worker.c (threads), keeper.c (lease), job.c (one execution),
- * prove.c (the second door), ending.c (its end), unrun.c (ends without a run), inspect.c
- * (artifacts), reaper.c (others' ends). */
+/* What the files of the worker share: worker.c (threads), keeper.c (lease), claimer.c (work for
+ * idle slots), job.c (one execution), prove.c (the second door), known.c (what it asks again and
+ * again), starter.c (starts, many to a commit), ending.c (its end), unrun.c (ends without a run),
+ * inspect.c (artifacts), reaper.c (others' ends). */
 #pragma once
 
+#include "base/ttl_cache.h"
 #include "ledger/finished.h"
 #include "runner/command.h"
 #include "runner/worker.h"
@@ -23,17 +25,29 @@ struct slot {
     bool started;
     int cancel_fd; /* eventfd: readable once `stop` is set */
     /* under worker->mutex */
-    bool claiming; /* a claim may be ours that nobody holds yet */
+    pthread_cond_t news; /* it was given work, its start is decided, or the worker drains */
+    bool idle;           /* waits to be given work */
     bool busy;
     struct uuid execution_id; /* all zero while it inspects */
+    struct claim claim;       /* what it was given, and the slot's own from then on */
+    struct queued queued;
     _Atomic enum slot_stop stop;
-    int missed; /* looks in a row at which the database did not have its claim */
+    int missed;          /* looks in a row at which the database did not have its claim */
+    struct start *start; /* waits to be decided; NULL: it is, or there is none */
+    struct slot *next_starting;
+};
+
+/* A thread with a connection of its own. */
+struct helper {
+    struct pg *pg;
+    pthread_t thread;
+    bool started;
 };
 
 struct worker {
     struct worker_config config;
     pthread_mutex_t mutex;
-    pthread_cond_t wake; /* work may be there, or stopping */
+    pthread_cond_t wake; /* work may be there, a slot is idle, or stopping */
     uint64_t wakes;      /* how often work was announced */
     bool draining;       /* claim no more */
     bool stopping;       /* the keeper ends */
@@ -44,9 +58,16 @@ struct worker {
     bool keeper_started;
     int keeper_fd;   /* eventfd that wakes the keeper */
     bool inspecting; /* a slot does; under mutex */
-    struct pg *reaper_pg;
-    pthread_t reaper;
-    bool reaper_started;
+    struct helper claimer, starter, reaper;
+    /* of the claimer, under mutex */
+    bool starved;       /* it waits for an idle slot */
+    bool claiming;      /* a claim may be ours that nobody holds yet, */
+    int64_t last_fence; /* but none of this fence or a lower one */
+    /* of the starter, under mutex */
+    pthread_cond_t starts; /* a start waits, or no more will come */
+    struct slot *first_starting, *last_starting;
+    bool starts_end;
+    struct ttl_cache *keys, *tools; /* known.c */
     bool reaping;  /* the reaper may hold claims that no slot knows of; under mutex */
     int reaper_fd; /* eventfd that ends the reaper */
     _Atomic int64_t held_since_ms; /* monotonic: the lease has been renewed in time since then */
@@ -58,7 +79,7 @@ struct worker {
 };
 
 /* ---- worker.c ---- */
-void worker_announce(struct worker *worker);           /* wakes idle slots */
+void worker_announce(struct worker *worker);           /* there may be work */
 void slot_stop(struct slot *slot, enum slot_stop why); /* under worker->mutex */
 /* Puts an unstarted claim back into the queue; says so where that fails. */
 void give_back(struct worker *worker, struct pg *pg, const struct claim *claim);
@@ -69,6 +90,38 @@ void *keeper_main(void *worker);
 /* Renews soon, because there are cancels to fetch. From any thread. */
 void keeper_hurry(struct worker *worker);
 
+/* ---- claimer.c ---- */
+void *claimer_main(void *worker);
+
+/* ---- starter.c ---- */
+void *starter_main(void *worker);
+/* Has it decided and committed with whatever else waits; start->started says how it went. */
+void starter_start(struct slot *slot, struct start *start);
+
+/* ---- known.c ---- */
+
+/* What is fixed of an artifact with its digest, however often it is asked for: shared. */
+struct tool {
+    atomic_uint holders;
+    struct descriptor *descriptor;
+    struct digest descriptor_sha256;
+    struct uuid blob_id;
+    int64_t size;
+};
+void tool_free(struct tool *tool); /* gives a reference up; NULL-safe */
+
+/* Both answer for a second from what was read before. What is decided with it is decided again by
+ * the start, which reads under its locks whether key and artifact still hold. */
+int known_open(struct worker *worker, struct fault *fault) MUST_CHECK;
+void known_close(struct worker *worker);
+/* The tenant's key, opened. FAULT_NOT_FOUND as keys_find(). */
+int known_key(struct slot *slot, const char *tenant, const char *kid, struct trust_key **ret_key,
+              struct fault *fault) MUST_CHECK;
+/* The tenant's artifact, its descriptor proven to be the one its digest covers (else
+ * FAULT_ARTIFACT_INVALID). FAULT_NOT_FOUND as armory_find(). */
+int known_tool(struct slot *slot, const char *tenant, const struct digest *sha256,
+               struct tool **ret_tool, struct fault *fault) MUST_CHECK;
+
 /* ---- job.c ---- */
 
 /* One execution in this worker's hands. */
@@ -78,14 +131,13 @@ struct job {
     struct queued queued;
     struct token *token;
     struct manifest *manifest;
-    struct artifact artifact;
-    struct descriptor *descriptor;
+    struct tool *tool; /* NULL until it is known */
     enum jws_alg alg;
     struct facts_item facts;
     struct digest *inputs;
     char worker_name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2]; /* <node>/<incarnation> */
     struct cache_entry *entry;
-    char *folder; /* its inputs; NULL until made */
+    char *folder; /* its inputs; NULL until made, or without any */
     struct command command;
     json_t *checks; /* isolation_checks, as they hold for it; NULL until it is started */
     struct sandbox_limits limits;
@@ -93,8 +145,9 @@ struct job {
     struct event *started_event;
 };
 
-/* Runs one claim to an end; false if it was given back, to be tried again a little later. */
-bool job_run(struct slot *slot, const struct claim *claim);
+/* Brings what the slot was given to an end; false if it was given back, to be tried again a little
+ * later. */
+bool job_run(struct slot *slot);
 
 /* ---- prove.c ---- */
 /* The second door: nothing the api said is believed. Token, manifest, artifact, descriptor and

@@ -12,6 +12,7 @@ struct pg {
     PGconn *conn;
     char *conninfo;
     char *role;
+    bool keyed; /* pg_open_keyed() */
     const struct pg_statement *prepared[STATEMENTS_MAX];
     size_t prepared_count;
     char *channel;    /* what pg_listen() asked for, NULL if nothing */
@@ -57,15 +58,25 @@ static int listen_now(struct pg *pg, struct fault *fault)
     return PQresultStatus(result) == PGRES_COMMAND_OK ? 0 : pg_fail(pg, result, fault);
 }
 
+static int set(struct pg *pg, const char *sql, struct fault *fault)
+{
+    AUTO_PGRESULT PGresult *result = PQexec(pg->conn, sql);
+    return PQresultStatus(result) == PGRES_COMMAND_OK ? 0 : pg_fail(pg, result, fault);
+}
+
 static int configure(struct pg *pg, struct fault *fault)
 {
-    AUTO_PGRESULT PGresult *result =
-        PQexec(pg->conn, "SET search_path = sallyport, pg_temp; SET statement_timeout = '30s'; "
-                         "SET lock_timeout = '10s'; "
-                         "SET idle_in_transaction_session_timeout = '30s'; "
-                         "SET client_min_messages = warning; SET jit = off; SET timezone = 'UTC'");
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return pg_fail(pg, result, fault);
+    static const char all[] =
+        "SET search_path = sallyport, pg_temp; SET statement_timeout = '30s'; "
+        "SET lock_timeout = '10s'; "
+        "SET idle_in_transaction_session_timeout = '30s'; "
+        "SET client_min_messages = warning; SET jit = off; "
+        "SET timezone = 'UTC'";
+    static const char keyed[] = "SET plan_cache_mode = force_generic_plan; "
+                                "SET enable_seqscan = off; SET enable_bitmapscan = off; "
+                                "SET enable_hashjoin = off; SET enable_mergejoin = off";
+    if (set(pg, all, fault) != 0 || (pg->keyed && set(pg, keyed, fault) != 0))
+        return -1;
     pg->prepared_count = 0;
     pg->session++;
     return pg->channel == NULL ? 0 : listen_now(pg, fault);
@@ -97,11 +108,13 @@ static int connect_now(struct pg *pg, struct fault *fault)
     return -1;
 }
 
-int pg_open(const char *conninfo, const char *role, struct pg **ret_pg, struct fault *fault)
+static int open_as(const char *conninfo, const char *role, bool keyed, struct pg **ret_pg,
+                   struct fault *fault)
 {
     AUTO_PG struct pg *pg = calloc(1, sizeof *pg);
     if (pg == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    pg->keyed = keyed;
     pg->tenants = BUF(65536);
     pg->conninfo = strdup(conninfo);
     if (pg->conninfo == NULL || asprintf(&pg->role, "sallyport %s", role) < 0)
@@ -110,6 +123,16 @@ int pg_open(const char *conninfo, const char *role, struct pg **ret_pg, struct f
         return -1;
     *ret_pg = TAKE(pg);
     return 0;
+}
+
+int pg_open(const char *conninfo, const char *role, struct pg **ret_pg, struct fault *fault)
+{
+    return open_as(conninfo, role, false, ret_pg, fault);
+}
+
+int pg_open_keyed(const char *conninfo, const char *role, struct pg **ret_pg, struct fault *fault)
+{
+    return open_as(conninfo, role, true, ret_pg, fault);
 }
 
 void pg_free(struct pg *pg)

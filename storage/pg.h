@@ -71,6 +71,10 @@ void pg_array_free(struct pg_array *array);
  * idle transactions are set. FAULT_UNAVAILABLE where the server can't be reached. */
 int pg_open(const char *conninfo, const char *role, struct pg **ret_pg,
             struct fault *fault) MUST_CHECK;
+/* The same for a connection whose every statement finds its rows by key: each is planned once, and
+ * for the indexes, whatever size the tables had at that moment. */
+int pg_open_keyed(const char *conninfo, const char *role, struct pg **ret_pg,
+                  struct fault *fault) MUST_CHECK;
 void pg_free(struct pg *pg);
 void pg_cleanup(struct pg **pg);
 void pg_result_cleanup(PGresult **result);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/queue.h"
 
-#include "storage/events.h"
 #include "storage/queue_parts.h"
+
+#include <string.h>
 
 static void claims_read(const PGresult *result, struct claim *ret_claims, size_t *ret_count)
 {
@@ -67,102 +68,118 @@ int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault)
 
 void queued_free(struct queued *queued)
 {
-    PQclear(TAKE(queued->owner));
+    free(queued->owner);
+    *queued = (struct queued){0};
+}
+
+enum loaded_column {
+    L_NUMBER,
+    L_STATE,
+    L_SUBMITTED,
+    L_STARTED,
+    L_CANCEL,
+    L_TOOL,
+    L_MANIFEST,
+    L_TENANT, /* from here on: texts */
+    L_API_KEY,
+    L_KID,
+    L_TOKEN,
+    L_TRACEPARENT,
+    L_WORKER,
+    L_TASK,
+    L_OPERATOR,
+    L_CORRELATION,
+    L_TARGET,
+    L_COLUMNS
+};
+
+/* A row's texts, each with its NUL, in one piece of memory. */
+static char *texts_copy(const PGresult *r, int row, const char *ret_texts[L_COLUMNS])
+{
+    size_t size = 0;
+    for (int c = L_TENANT; c < L_COLUMNS; c++)
+        size += (size_t)PQgetlength(r, row, c) + 1;
+    char *texts = malloc(size), *at = texts;
+    for (int c = L_TENANT; c < L_COLUMNS && texts != NULL; c++) {
+        size_t len = (size_t)PQgetlength(r, row, c) + 1;
+        ret_texts[c] = memcpy(at, pg_get_text(r, row, c), len);
+        at += len;
+    }
+    return texts;
+}
+
+static int queued_read(const PGresult *r, int row, struct queued *ret_queued, struct fault *fault)
+{
+    const char *texts[L_COLUMNS];
+    struct queued queued = {.submitted_ms = pg_get_time(r, row, L_SUBMITTED),
+                            .started_ms = pg_get_time(r, row, L_STARTED),
+                            .cancel = cancel_reason_get(r, row, L_CANCEL),
+                            .tool_sha256 = pg_get_digest(r, row, L_TOOL),
+                            .manifest_sha256 = pg_get_digest(r, row, L_MANIFEST)};
+    struct span state = pg_get_bytes(r, row, L_STATE);
+    if (execution_state_parse((const char *)state.data, state.len, &queued.state) != 0)
+        return fault_set(fault, FAULT_INTERNAL, "an execution is in an unknown state");
+    queued.owner = texts_copy(r, row, texts);
+    if (queued.owner == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    queued.tenant_id = texts[L_TENANT];
+    queued.api_key_id = texts[L_API_KEY];
+    queued.kid = texts[L_KID];
+    queued.token = span_of(texts[L_TOKEN], (size_t)PQgetlength(r, row, L_TOKEN));
+    queued.traceparent = pg_is_null(r, row, L_TRACEPARENT) ? NULL : texts[L_TRACEPARENT];
+    queued.worker = texts[L_WORKER];
+    queued.task_id = texts[L_TASK];
+    queued.operator_id = texts[L_OPERATOR];
+    queued.correlation_id = texts[L_CORRELATION];
+    queued.target_urn = texts[L_TARGET];
+    *ret_queued = queued;
+    return 0;
+}
+
+int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
+                   struct queued *ret_queued, struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "queue_load",
+        "SELECT c.n, a.state, a.submitted_at, a.started_at, a.cancel_reason, a.tool_sha256,"
+        " a.manifest_sha256, a.tenant_id, a.api_key_id, a.kid, a.token, a.traceparent, a.worker,"
+        " a.task_id, a.operator_id, a.correlation_id, a.target_urn"
+        "  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY"
+        "       c(execution_id, worker_id, fence, n)"
+        "  JOIN execution_queue q USING (execution_id, worker_id, fence)"
+        "  JOIN execution_active a USING (execution_id)"};
+    AUTO_CLAIM_ARRAYS struct claim_arrays arrays = claim_arrays_new();
+    for (size_t i = 0; i < count; i++)
+        claim_arrays_add(&arrays, &claims[i]);
+    struct pg_params params = {0};
+    claim_arrays_bind(&params, &arrays);
+    AUTO_PGRESULT PGresult *r = NULL;
+    if (pg_query_as(pg, NULL, &read, &params, &r, fault) != 0)
+        return -1;
+    AUTO_FREE struct queued *loaded = calloc(count, sizeof *loaded);
+    if (loaded == NULL)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    for (int row = 0; row < PQntuples(r); row++) {
+        if (queued_read(r, row, &loaded[pg_get_int(r, row, L_NUMBER) - 1], fault) == 0)
+            continue;
+        for (size_t i = 0; i < count; i++)
+            queued_free(&loaded[i]);
+        return -1;
+    }
+    memcpy(ret_queued, loaded, count * sizeof *loaded);
+    return 0;
 }
 
 int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,
                struct fault *fault)
 {
-    static const struct pg_statement read = {
-        "queue_load",
-        "SELECT a.tenant_id, a.state, a.submitted_at, a.started_at, a.cancel_reason,"
-        " a.api_key_id, a.kid, a.token, a.traceparent, a.worker, a.task_id, a.operator_id,"
-        " a.correlation_id, a.target_urn, a.tool_sha256, a.manifest_sha256"
-        "  FROM execution_active a JOIN execution_queue q USING (execution_id)"
-        " WHERE q.execution_id = $1 AND q.worker_id = $2 AND q.fence = $3"};
-    struct pg_params params = {0};
-    claim_params(&params, claim);
-    AUTO_PGRESULT PGresult *r = NULL;
-    if (pg_query_as(pg, NULL, &read, &params, &r, fault) != 0)
+    struct queued queued;
+    if (queue_load_all(pg, claim, 1, &queued, fault) != 0)
         return -1;
-    if (PQntuples(r) == 0)
+    if (queued.owner == NULL)
         return claim_lost(fault);
-    struct queued queued = {.tenant_id = pg_get_text(r, 0, 0),
-                            .submitted_ms = pg_get_time(r, 0, 2),
-                            .started_ms = pg_get_time(r, 0, 3),
-                            .cancel = cancel_reason_get(r, 0, 4),
-                            .api_key_id = pg_get_text(r, 0, 5),
-                            .kid = pg_get_text(r, 0, 6),
-                            .token = pg_get_bytes(r, 0, 7),
-                            .traceparent = pg_is_null(r, 0, 8) ? NULL : pg_get_text(r, 0, 8),
-                            .worker = pg_get_text(r, 0, 9),
-                            .task_id = pg_get_text(r, 0, 10),
-                            .operator_id = pg_get_text(r, 0, 11),
-                            .correlation_id = pg_get_text(r, 0, 12),
-                            .target_urn = pg_get_text(r, 0, 13),
-                            .tool_sha256 = pg_get_digest(r, 0, 14),
-                            .manifest_sha256 = pg_get_digest(r, 0, 15)};
-    struct span state = pg_get_bytes(r, 0, 1);
-    if (execution_state_parse((const char *)state.data, state.len, &queued.state) != 0)
-        return fault_set(fault, FAULT_INTERNAL, "an execution is in an unknown state");
-    queued.owner = TAKE(r);
     *ret_queued = queued;
     return 0;
-}
-
-/* Only the execution that spent this token's nonce runs, and only once: both rows are append-only.
- */
-static int check_spent(struct pg *tx, const struct claim *claim, const char *tenant,
-                       const struct spent_nonce *spent, struct fault *fault)
-{
-    static const struct pg_statement read = {
-        "queue_spent", "SELECT 1 FROM execution_nonce n WHERE n.tenant_id = $1 AND n.nonce = $2"
-                       " AND n.token_sha256 = $3 AND n.execution_id = $4"
-                       " AND NOT EXISTS (SELECT FROM execution x WHERE x.execution_id = $4)"};
-    struct pg_params params = {0};
-    pg_text(&params, tenant);
-    pg_text(&params, spent->nonce);
-    pg_digest(&params, &spent->token_sha256);
-    pg_uuid(&params, &claim->execution_id);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(tx, &read, &params, &result, fault) != 0)
-        return -1;
-    return PQntuples(result) == 1 ? 0
-                                  : fault_set(fault, FAULT_NONCE_REUSED,
-                                              "this execution is not the one that spent its nonce");
-}
-
-int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
-                const struct spent_nonce *spent, const char *worker_name, int64_t started_ms,
-                const struct event *event, struct fault *fault)
-{
-    /* The claim is locked until the commit: the reaper, which takes it away where the lease has run
-     * out meanwhile, comes before that lock or sees the state running. */
-    static const struct pg_statement update = {
-        "queue_start",
-        "UPDATE execution_active a SET state = 'running', started_at = $4, worker = $5,"
-        " started_event_id = $6"
-        "  FROM (SELECT execution_id FROM execution_queue WHERE execution_id = $1"
-        "           AND worker_id = $2 AND fence = $3 FOR UPDATE) q"
-        " WHERE a.execution_id = q.execution_id AND a.state = 'queued' AND a.cancel_requested_at "
-        "IS NULL"
-        "   AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $2 AND w.lease_expires_at > "
-        "now())"};
-    struct pg_params params = {0};
-    claim_params(&params, claim);
-    pg_time(&params, started_ms);
-    pg_text(&params, worker_name);
-    pg_uuid(&params, &event->id);
-    AUTO_PGRESULT PGresult *result = NULL;
-    AUTO_PG_TX struct pg *tx = pg;
-    pg_begin(tx, NULL);
-    if (facts_read(tx, &facts, 1, fault) != 0 || verdict_reach(&facts->facts, fault) != 0 ||
-        check_spent(tx, claim, facts->tenant_id, spent, fault) != 0 ||
-        pg_step(tx, &update, &params, &result, fault) != 0)
-        return -1;
-    if (pg_affected(result) != 1)
-        return claim_lost(fault);
-    return events_commit(tx, &event, 1, fault);
 }
 
 int queue_held(struct pg *pg, const struct uuid *worker_id, size_t max,

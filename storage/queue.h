@@ -18,12 +18,12 @@ struct claim {
     int64_t fence;
 };
 
-/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: each claim
- * is the oldest execution of that tenant, of those that have some waiting, whose last claim is
- * longest ago. Between two claims of a waiting tenant any other is claimed once by each claimer at
- * most. Of a tenant with a ceiling (tenant.max_running) this never claims one while all workers
- * together hold that many; a ceiling holds for the claims that begin after it was set, and ends
- * nothing. */
+/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: those that
+ * have some waiting get equal parts of a claim, each its oldest, and where they cannot be equal
+ * those have more whose last claim is longest ago. Between two claims of a waiting tenant any other
+ * gets one part by each claimer at most. Of a tenant with a ceiling (tenant.max_running) this never
+ * claims one while all workers together hold that many; a ceiling holds for the claims that begin
+ * after it was set, and ends nothing. */
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 size_t *ret_count, struct fault *fault) MUST_CHECK;
 
@@ -36,7 +36,7 @@ int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
 /* Gives a claim that has not started back to the queue. */
 int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault) MUST_CHECK;
 
-/* What the worker needs to know of a claimed execution. Borrowed from the row's result. */
+/* What the worker needs to know of a claimed execution; its own copy. */
 struct queued {
     const char *tenant_id;
     enum execution_state state;
@@ -49,7 +49,7 @@ struct queued {
     const char *worker;      /* "" before its start */
     const char *task_id, *operator_id, *correlation_id, *target_urn;
     struct digest tool_sha256, manifest_sha256;
-    PGresult *owner;
+    char *owner; /* holds the texts above; NULL: nothing was loaded */
 };
 #define AUTO_QUEUED AUTO(queued_free)
 void queued_free(struct queued *queued);
@@ -57,18 +57,41 @@ void queued_free(struct queued *queued);
 /* FAULT_STATE_CONFLICT if the claim does not hold any more. */
 int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,
                struct fault *fault) MUST_CHECK;
+/* The same of many, in one statement: ret_queued[i] is of claims[i], and {0} where that does not
+ * hold any more. */
+int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
+                   struct queued *ret_queued, struct fault *fault) MUST_CHECK;
 
-/* The deciding transaction of a start: locks, facts, verdict, state running, started event.
- * Any refusal of the verdict is returned as its own fault, nothing is written then. What did not
- * spend its nonce, or has ended before, is FAULT_NONCE_REUSED: whoever wrote the row, it does not
- * run. FAULT_STATE_CONFLICT if the claim does not hold, or a cancel came first. */
 struct spent_nonce {
     const char *nonce;
     struct digest token_sha256; /* of the signing input */
 };
-int queue_start(struct pg *pg, const struct claim *claim, struct facts_item *facts,
-                const struct spent_nonce *spent, const char *worker_name, int64_t started_ms,
-                const struct event *event, struct fault *fault) MUST_CHECK;
+
+/* One proven execution on its way to run; everything borrowed until queue_start() returns. */
+struct start {
+    struct claim claim;
+    struct facts_item facts;         /* what it asks; then what the verdict rested on */
+    struct digest descriptor_sha256; /* of the descriptor it was proven with */
+    struct spent_nonce spent;
+    const char *worker_name;
+    int64_t started_ms;
+    const struct event *event; /* started */
+    /* out */
+    bool started;
+    struct fault fault; /* where it was not */
+};
+
+#define QUEUE_START_MAX 64
+
+/* The deciding transaction of up to QUEUE_START_MAX starts: locks, facts, each one's verdict, state
+ * running, started events. Each item's outcome is set, whatever happens; of one that is refused
+ * nothing is written, and the others do not notice. A refusal of the verdict is the item's fault as
+ * it is; FAULT_ARTIFACT_INVALID where the artifact's descriptor is another than was proven. What
+ * did not spend its nonce, or has ended before, is FAULT_NONCE_REUSED: whoever wrote the row, it
+ * does not run. FAULT_STATE_CONFLICT if the claim does not hold, or a cancel came first. If the
+ * database refuses a batch it is split, so that only its bad item fails; FAULT_UNAVAILABLE fails
+ * all that were in it (and may mean that they run: only their claims know). */
+void queue_start(struct pg *pg, struct start *const *items, size_t count);
 
 /* How an execution ended. */
 struct ending {

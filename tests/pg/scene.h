@@ -85,7 +85,7 @@ struct scene_order {
     const char *tenant;
     const char *api_key_id;
     const char *kid;
-    struct digest tool_sha256;
+    struct digest tool_sha256, descriptor_sha256;
 };
 struct scene_order scene_order(struct scene *scene, const char *tenant);
 
@@ -119,7 +119,13 @@ struct uuid scene_worker(struct scene *scene);
 void scene_expire(struct scene *scene, const struct uuid *worker);
 /* Claims one; there must be one. */
 struct claim scene_claim(struct scene *scene, const struct uuid *worker);
-/* queue_start() of an execution of this order. */
+/* A start of an execution of this order, with this event; scene_admit() knows its nonce. */
+void scene_start_make(const struct scene_order *order, const struct claim *claim,
+                      const struct event *event, struct start *ret_start);
+#define assert_refused(start, code, words)                                                         \
+    fixture_assert_fault((start)->started ? 0 : -1, (code), (words), &(start)->fault, __FILE__,    \
+                         __LINE__)
+/* queue_start() of that alone. */
 int scene_start(struct pg *pg, const struct scene_order *order, const struct claim *claim,
                 struct fault *fault) MUST_CHECK;
 /* queue_finish() with this end and these outputs. */

@@ -10,6 +10,7 @@ struct scene_order scene_order(struct scene *scene, const char *tenant)
     order.api_key_id = scene_api_key(scene, tenant, "soar", ROLE_SUBMITTER);
     scene_key(scene, tenant, order.kid);
     order.tool_sha256 = scene_artifact(scene, tenant, "tool");
+    order.descriptor_sha256 = scene_descriptor_digest("tool");
     scene_inspected(scene, tenant, &order.tool_sha256);
     scene_approve(scene, tenant, &order.tool_sha256, "bob");
     scene_approve(scene, tenant, &order.tool_sha256, "carol");
@@ -122,20 +123,35 @@ struct claim scene_claim(struct scene *scene, const struct uuid *worker)
     return claim;
 }
 
+void scene_start_make(const struct scene_order *order, const struct claim *claim,
+                      const struct event *event, struct start *ret_start)
+{
+    *ret_start = (struct start){.claim = *claim,
+                                .facts = {.tenant_id = order->tenant,
+                                          .api_key_id = order->api_key_id,
+                                          .kid = order->kid,
+                                          .tool_sha256 = order->tool_sha256},
+                                .descriptor_sha256 = order->descriptor_sha256,
+                                .spent = {.nonce = "spent by nobody"},
+                                .worker_name = "test/worker",
+                                .started_ms = clock_wall_ms(),
+                                .event = event};
+    for (size_t i = 0; i < ARRAY_LEN(spent); i++)
+        if (uuid_equal(&spent[i].execution_id, &claim->execution_id))
+            ret_start->spent = (struct spent_nonce){spent[i].nonce, spent[i].token_sha256};
+}
+
 int scene_start(struct pg *pg, const struct scene_order *order, const struct claim *claim,
                 struct fault *fault)
 {
-    struct facts_item facts = {.tenant_id = order->tenant,
-                               .api_key_id = order->api_key_id,
-                               .kid = order->kid,
-                               .tool_sha256 = order->tool_sha256};
+    struct start start, *items[] = {&start};
     AUTO_EVENT struct event *event =
         scene_event(EVENT_EXECUTION_STARTED, order->tenant, "task-1", &claim->execution_id);
-    struct spent_nonce nonce = {.nonce = "spent by nobody"};
-    for (size_t i = 0; i < ARRAY_LEN(spent); i++)
-        if (uuid_equal(&spent[i].execution_id, &claim->execution_id))
-            nonce = (struct spent_nonce){spent[i].nonce, spent[i].token_sha256};
-    return queue_start(pg, claim, &facts, &nonce, "test/worker", clock_wall_ms(), event, fault);
+    scene_start_make(order, claim, event, &start);
+    queue_start(pg, items, 1);
+    if (!start.started)
+        *fault = start.fault;
+    return start.started ? 0 : -1;
 }
 
 int scene_finish(struct pg *pg, const struct scene_order *order, const struct claim *claim,

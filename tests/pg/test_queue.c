@@ -202,6 +202,40 @@ static void a_claim_is_loaded_by_its_holder(void **state)
                      1);
 }
 
+/* Those that do not hold any more are left out, and nobody gets another's. */
+static void many_claims_are_loaded_at_once(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct scene_order order = scene_order(scene, scene->tenant);
+    struct scene_order other = scene_order(scene, scene->other);
+    struct claim claims[4];
+    struct queued queued[4];
+    struct uuid worker = scene_worker(scene);
+    scene_queue(scene, &order, "one", 2);
+    scene_queue(scene, &other, "two", 2);
+    assert_int_equal(claim(scene->worker, &worker, 4, claims), 4);
+    assert_ok(queue_unclaim(scene->worker, &claims[2], &fault));
+    assert_ok(queue_load_all(scene->worker, claims, 4, queued, &fault));
+    for (int i = 0; i < 4; i++) {
+        if (i == 2) {
+            assert_null(queued[i].owner);
+            continue;
+        }
+        assert_int_equal(scene_number(scene,
+                                      "SELECT count(*) FROM execution_active WHERE execution_id = "
+                                      "'%s' AND tenant_id = '%s' AND token = '%.*s'",
+                                      uuid_format(&claims[i].execution_id).text,
+                                      queued[i].tenant_id, (int)queued[i].token.len,
+                                      (const char *)queued[i].token.data),
+                         1);
+        assert_int_equal(queued[i].state, EXECUTION_QUEUED);
+        queued_free(&queued[i]);
+    }
+    assert_ok(queue_load_all(scene->worker, &claims[2], 1, queued, &fault));
+    assert_null(queued[0].owner);
+}
+
 static void a_claim_given_back_is_another_s(void **state)
 {
     struct scene *scene = *state;
@@ -308,6 +342,7 @@ int main(void)
         SCENE_TEST(workers_do_not_wait_for_each_other),
         SCENE_TEST(many_workers_claim_each_once),
         SCENE_TEST(a_claim_is_loaded_by_its_holder),
+        SCENE_TEST(many_claims_are_loaded_at_once),
         SCENE_TEST(a_claim_given_back_is_another_s),
         SCENE_TEST(a_start_is_said_once),
         SCENE_TEST(what_came_in_between_stops_a_start),

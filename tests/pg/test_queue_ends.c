@@ -266,16 +266,13 @@ static void only_who_spent_the_nonce_runs(void **state)
                   "INSERT INTO execution_queue (execution_id, tenant_id) SELECT execution_id, "
                   "tenant_id FROM execution_active");
         struct claim claim = scene_claim(scene, &held.worker);
-        struct facts_item facts = {.tenant_id = scene->tenant,
-                                   .api_key_id = held.order.api_key_id,
-                                   .kid = held.order.kid,
-                                   .tool_sha256 = held.order.tool_sha256};
-        const struct spent_nonce spent = {"job-nonce-000", digest_of(token, strlen(token))};
+        struct start start, *items[] = {&start};
         AUTO_EVENT struct event *event =
             scene_event(EVENT_EXECUTION_STARTED, scene->tenant, "task-1", &claim.execution_id);
-        assert_fault(queue_start(scene->worker, &claim, &facts, &spent, "test/worker",
-                                 clock_wall_ms(), event, &fault),
-                     FAULT_NONCE_REUSED, "spent");
+        scene_start_make(&held.order, &claim, event, &start);
+        start.spent = (struct spent_nonce){"job-nonce-000", digest_of(token, strlen(token))};
+        queue_start(scene->worker, items, 1);
+        assert_refused(&start, FAULT_NONCE_REUSED, "spent");
         scene_sql(scene, "DELETE FROM execution_queue");
         scene_sql(scene, "DELETE FROM execution_active");
     }

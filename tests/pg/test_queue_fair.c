@@ -88,15 +88,40 @@ static void tenants_take_turns_the_oldest_first(void **state)
                                   "USING (tenant_id) WHERE w.worker_id IS NULL AND h.worker_id IS "
                                   "NOT NULL AND w.execution_id < h.execution_id"),
                      0);
-    /* Many at once take turns as well, as many as there are. */
     assert_int_equal(claim(scene, &worker, 8, claims), 5);
-    static const char order[] = "azaza";
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(scene_number(scene,
-                                      "SELECT ascii(tenant_id) FROM execution_queue WHERE "
-                                      "execution_id = '%s'",
-                                      uuid_format(&claims[i].execution_id).text),
-                         order[i]);
+    assert_turns(scene, &worker, "-");
+}
+
+/* Many at once are as many of each, and whose turn it is then is as if they had been claimed one by
+ * one. */
+static void many_at_once_are_equal_parts(void **state)
+{
+    struct scene *scene = *state;
+    struct uuid worker = scene_worker(scene);
+    const char *zeta = third_tenant(scene);
+    struct claim claims[8];
+    queue_rows(scene, scene->tenant, 6);
+    queue_rows(scene, scene->other, 6);
+    queue_rows(scene, zeta, 1);
+    assert_int_equal(claim(scene, &worker, 6, claims), 6);
+    assert_int_equal(held(scene, scene->tenant), 3);
+    assert_int_equal(held(scene, scene->other), 2);
+    assert_int_equal(held(scene, zeta), 1);
+    for (int i = 1; i < 6; i++)
+        assert_true(claims[i].fence > claims[i - 1].fence);
+    assert_turns(scene, &worker, "oao");
+    /* Fewer than there are tenants: those whose turn it is. */
+    queue_rows(scene, zeta, 2);
+    assert_int_equal(claim(scene, &worker, 2, claims), 2);
+    assert_int_equal(held(scene, zeta), 2);
+    assert_int_equal(held(scene, scene->tenant), 5);
+    assert_int_equal(held(scene, scene->other), 4);
+    /* What one has not, others get: a ceiling leaves its part to them, too. */
+    set_ceiling(scene, scene->other, "5");
+    assert_int_equal(claim(scene, &worker, 8, claims), 3);
+    assert_int_equal(held(scene, scene->tenant), 6);
+    assert_int_equal(held(scene, scene->other), 5);
+    assert_int_equal(held(scene, zeta), 3);
     assert_turns(scene, &worker, "-");
 }
 
@@ -313,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SCENE_TEST(ten_thousand_do_not_stand_before_one),
         SCENE_TEST(tenants_take_turns_the_oldest_first),
+        SCENE_TEST(many_at_once_are_equal_parts),
         SCENE_TEST(a_turn_not_taken_is_not_saved),
         SCENE_TEST(who_has_nothing_to_claim_is_passed_over),
         SCENE_TEST(nobody_waits_for_a_turn_without_a_ceiling),

@@ -4,6 +4,8 @@
  * change the worker itself and is out of scope, as is a disk written to below its file system. */
 #include "tests/sandbox/caching.h"
 
+#include <pthread.h>
+
 /* Each leaves `../old` to put times back from. None of them needs more than the worker's own user.
  */
 static const char *const changes[] = {
@@ -85,6 +87,58 @@ static void test_every_change_is_seen(void **state)
         assert_int_equal(harness_count_entries(caching->cache_folder), 1);
     }
     assert_int_equal(cache_stats(caching->cache).refused, 2 * ARRAY_LEN(changes));
+}
+
+enum { CHECKERS = 8, CHECKS = 200 };
+
+struct checker {
+    struct cache_entry *entry;
+    pthread_barrier_t *barrier;
+    int passed, refused;
+};
+
+static void *check_main(void *context)
+{
+    struct checker *checker = context;
+    for (int i = 0; i < CHECKS; i++) {
+        struct fault fault;
+        bool same = cache_entry_check(checker->entry, &fault) == 0;
+        checker->passed += same;
+        checker->refused += !same && fault.code == FAULT_CONTENT_MISMATCH;
+        if (i == CHECKS / 2 - 1) { /* nobody checks while it is changed, everybody after it */
+            (void)pthread_barrier_wait(checker->barrier);
+            (void)pthread_barrier_wait(checker->barrier);
+        }
+    }
+    return NULL;
+}
+
+/* Checks that share their walks are no weaker: whoever asks after a change sees it. */
+static void test_checks_at_once_see_the_change(void **state)
+{
+    struct caching *caching = *state;
+    struct source source = {.artifact = &caching->one};
+    struct cache_entry *entry = NULL;
+    struct fault fault = {0};
+    pthread_barrier_t barrier;
+    pthread_t threads[CHECKERS];
+    struct checker checkers[CHECKERS];
+    assert_int_equal(acquire(caching, &source, &entry, &fault), 0);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, CHECKERS + 1), 0);
+    for (int i = 0; i < CHECKERS; i++) {
+        checkers[i] = (struct checker){.entry = entry, .barrier = &barrier};
+        assert_int_equal(pthread_create(&threads[i], NULL, check_main, &checkers[i]), 0);
+    }
+    (void)pthread_barrier_wait(&barrier);
+    change(cache_entry_root(entry), "touch data/file");
+    (void)pthread_barrier_wait(&barrier);
+    for (int i = 0; i < CHECKERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(checkers[i].passed, CHECKS / 2);
+        assert_int_equal(checkers[i].refused, CHECKS - CHECKS / 2);
+    }
+    (void)pthread_barrier_destroy(&barrier);
+    cache_release(entry);
 }
 
 /* The same while no worker runs: what is changed is not taken up at the next start. */
@@ -241,6 +295,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_every_change_is_seen),
+        CASE(test_checks_at_once_see_the_change),
         CASE(test_every_change_is_seen_at_opening),
         CASE(test_records),
         CASE(test_names_cannot_be_swapped),

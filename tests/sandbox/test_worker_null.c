@@ -3,6 +3,9 @@
  * as it is told. (Here and not in tests/pg, because the artifact is unpacked, which takes root.) */
 #include "tests/support/worker_fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 static int64_t count(struct scene *scene, const char *where)
 {
     return scene_number(scene, "SELECT count(*) FROM execution WHERE tenant_id = '%s' AND %s",
@@ -118,12 +121,121 @@ static void test_a_stop_finishes_what_runs(void **state)
     worker_fixture_close(fixture);
 }
 
+/* ---- between the claim and the start ---- */
+
+static const char held_claims[] =
+    "SELECT count(*) FROM execution_queue WHERE worker_id IS NOT NULL";
+/* Somebody waits for the table that a test has locked. */
+static const char waiters[] =
+    "SELECT least(count(*), 1) FROM pg_locks WHERE NOT granted AND relation ="
+    " '%s'::regclass";
+
+static void await_waiter(struct worker_fixture *fixture, const char *table)
+{
+    char query[256];
+    (void)snprintf(query, sizeof query, waiters, table);
+    worker_fixture_await(fixture, query, 1);
+}
+
+static void assert_each_once(struct scene *scene, int64_t jobs)
+{
+    assert_int_equal(count(scene, "state = 'succeeded'"), jobs);
+    assert_int_equal(events(scene, "started"), jobs);
+    assert_int_equal(events(scene, "finished"), jobs);
+    assert_int_equal(scene_number(scene, "SELECT count(*) FROM execution_queue"), 0);
+}
+
+static void *stop_main(void *fixture)
+{
+    worker_fixture_stop(fixture);
+    return NULL;
+}
+
+/* The worker is told to stop while it holds claims that it has not even read. */
+static void test_claims_in_hand_are_given_back(void **state)
+{
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    pthread_t stopper;
+    struct fault fault;
+    worker_fixture_submit(fixture, "[\"succeed\"]", 10);
+    scene_sql(scene, "BEGIN");
+    scene_sql(scene, "LOCK TABLE execution_active IN ACCESS EXCLUSIVE MODE");
+    worker_fixture_start(fixture, 4);
+    struct worker *worker = worker_fixture_worker(fixture);
+    worker_fixture_await(fixture, held_claims, 4);
+    await_waiter(fixture, "execution_active");
+    assert_int_equal(pthread_create(&stopper, NULL, stop_main, fixture), 0);
+    while (worker_ready(worker, &fault) == 0 || fault.code != FAULT_SHUTTING_DOWN)
+        (void)sched_yield();
+    scene_sql(scene, "ROLLBACK");
+    assert_int_equal(pthread_join(stopper, NULL), 0);
+    assert_int_equal(scene_number(scene, held_claims), 0);
+    assert_int_equal(events(scene, "started"), 0);
+    worker_fixture_start(fixture, 4);
+    worker_fixture_idle(fixture);
+    assert_each_once(scene, 10);
+    worker_fixture_close(fixture);
+}
+
+/* Attack: every connection of the worker is cut while starts are on their way to their commit. */
+static void test_starts_that_were_cut_off_start_later(void **state)
+{
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    worker_fixture_submit(fixture, "[\"succeed\"]", 12);
+    scene_sql(scene, "BEGIN");
+    scene_sql(scene, "LOCK TABLE execution_nonce IN ACCESS EXCLUSIVE MODE");
+    worker_fixture_start(fixture, 4);
+    worker_fixture_await(fixture, held_claims, 4);
+    await_waiter(fixture, "execution_nonce");
+    scene_cut_off(scene, "sallyport_worker");
+    scene_sql(scene, "ROLLBACK");
+    worker_fixture_idle(fixture);
+    assert_each_once(scene, 12);
+    worker_fixture_close(fixture);
+}
+
+/* Attack: the same, again and again at any moment. A start or an end whose answer was lost may make
+ * an execution lost; none starts twice, none is forgotten. */
+static void test_cut_off_again_and_again(void **state)
+{
+    enum { JOBS = 120, CUTS = 12 };
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    worker_fixture_submit(fixture, "[\"succeed\"]", JOBS);
+    worker_fixture_start(fixture, 8);
+    for (int i = 1; i <= CUTS; i++) {
+        char some[160];
+        (void)snprintf(some, sizeof some,
+                       "SELECT least(count(*), %d) FROM execution WHERE tenant_id = '%s'",
+                       i * JOBS / CUTS / 2, scene->tenant);
+        worker_fixture_await(fixture, some, i * JOBS / CUTS / 2);
+        scene_cut_off(scene, "sallyport_worker");
+    }
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state IN ('succeeded', 'lost')"), JOBS);
+    assert_int_equal(events(scene, "started"), JOBS);
+    assert_int_equal(events(scene, "finished"), JOBS);
+    assert_int_equal(scene_number(scene,
+                                  "SELECT count(DISTINCT execution_id) FROM event WHERE tenant_id "
+                                  "= '%s' AND type = 'io.sallyport.execution.started.v1'",
+                                  scene->tenant),
+                     JOBS);
+    worker_fixture_close(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SCENE_TEST(test_a_hundred_jobs_on_four_slots), SCENE_TEST(test_each_end),
-        SCENE_TEST(test_a_hang_is_cancelled),          SCENE_TEST(test_a_flood_is_cut),
+        SCENE_TEST(test_a_hundred_jobs_on_four_slots),
+        SCENE_TEST(test_each_end),
+        SCENE_TEST(test_a_hang_is_cancelled),
+        SCENE_TEST(test_a_flood_is_cut),
         SCENE_TEST(test_a_stop_finishes_what_runs),
+        SCENE_TEST(test_claims_in_hand_are_given_back),
+        SCENE_TEST(test_starts_that_were_cut_off_start_later),
+        SCENE_TEST(test_cut_off_again_and_again),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

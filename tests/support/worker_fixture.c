@@ -290,6 +290,11 @@ void worker_fixture_await(struct worker_fixture *fixture, const char *query, int
     }
 }
 
+struct worker *worker_fixture_worker(struct worker_fixture *fixture)
+{
+    return fixture->worker;
+}
+
 void worker_fixture_idle(struct worker_fixture *fixture)
 {
     worker_fixture_await(fixture, "SELECT count(*) FROM execution_active", 0);

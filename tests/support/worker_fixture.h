@@ -26,5 +26,7 @@ void worker_fixture_stop(struct worker_fixture *fixture);
 
 /* Waits, by the database's own announcements, until the query's first value is `number`. */
 void worker_fixture_await(struct worker_fixture *fixture, const char *query, int64_t number);
+/* The one that was started; borrowed. */
+struct worker *worker_fixture_worker(struct worker_fixture *fixture);
 /* Until every accepted execution has ended. */
 void worker_fixture_idle(struct worker_fixture *fixture);

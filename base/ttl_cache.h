@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Database reads kept for a moment: 1,024 places, one key a place (a newcomer takes it over), each
- * entry good for its time to live. What is decided from it is decided again inside the accepting
- * statement; this bounds only how often strangers reach the database.
+ * entry good for its time to live. What is decided from it is decided again inside the deciding
+ * transaction; this bounds only how often callers and jobs reach the database.
  */
 #pragma once
 

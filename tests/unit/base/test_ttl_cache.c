@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "handlers/ttl_cache.h"
+#include "base/ttl_cache.h"
 
 #include "base/clock.h"
 
