@@ -56,7 +56,9 @@ static int claim_one(struct slot *slot, struct claim *ret_claim, size_t *ret_cou
     struct fault fault;
     (void)pthread_mutex_lock(&worker->mutex);
     struct uuid incarnation = worker->incarnation;
-    bool may = worker->leased && !worker->draining;
+    /* What is kept on disk is bounded by what may still run: no more is begun than was kept. */
+    bool may = worker->leased && !worker->draining &&
+               finisher_kept(worker->finisher) < (size_t)worker->config.slots;
     slot->claiming = may;
     (void)pthread_mutex_unlock(&worker->mutex);
     *ret_count = 0;
@@ -224,10 +226,14 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker,
         worker->keeper_fd < 0 || worker->reaper_fd < 0)
         abort();
     int status = -1;
+    /* What a former process kept is stored before anything of ours begins. */
+    const struct finisher_config ends = {config->database, config->node, config->ends_dir};
     if (dir_remove(config->inputs_dir, fault) == 0 &&
         dir_make(config->inputs_dir, 0700, fault) == 0 &&
         pg_open(config->database, "worker keeper", &worker->pg, fault) == 0 &&
-        migrate_check(worker->pg, fault) == 0 && keeper_register(worker, fault) == 0) {
+        migrate_check(worker->pg, fault) == 0 &&
+        finisher_start(&ends, &worker->finisher, fault) == 0 &&
+        keeper_register(worker, fault) == 0) {
         worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
         if (!worker->keeper_started)
             (void)fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
@@ -286,6 +292,8 @@ static void drain(struct worker *worker, int hurry_fd)
     for (int i = 0; i < worker->slot_count; i++)
         slot_stop(&worker->slots[i], SLOT_SHUTDOWN);
     (void)pthread_mutex_unlock(&worker->mutex);
+    if (worker->finisher != NULL)
+        finisher_give_up(worker->finisher);
 }
 
 static void stop_reaper(struct worker *worker)
@@ -321,7 +329,9 @@ void worker_stop(struct worker *worker, int hurry_fd)
             (void)close(slot->cancel_fd);
     }
     stop_reaper(worker);
+    finisher_stop(worker->finisher);
     stop_keeper(worker); /* the lease holds until the last run is stored */
+    finisher_free(worker->finisher);
     pg_free(worker->reaper_pg);
     pg_free(worker->pg);
     (void)close(worker->reaper_fd);

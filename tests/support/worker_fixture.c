@@ -19,7 +19,7 @@
 
 struct worker_fixture {
     struct scene *scene;
-    char folder[64], cache_dir[80], inputs_dir[80];
+    char folder[64], cache_dir[80], inputs_dir[80], ends_dir[80];
     struct sandbox *sandbox;
     struct cache *cache;
     struct sign_key *key;
@@ -109,6 +109,7 @@ static void open_runner(struct worker_fixture *fixture)
     assert_non_null(mkdtemp(fixture->folder));
     (void)snprintf(fixture->cache_dir, sizeof fixture->cache_dir, "%s/cache", fixture->folder);
     (void)snprintf(fixture->inputs_dir, sizeof fixture->inputs_dir, "%s/inputs", fixture->folder);
+    (void)snprintf(fixture->ends_dir, sizeof fixture->ends_dir, "%s/ends", fixture->folder);
     const struct cache_config cache = {.folder = fixture->cache_dir,
                                        .max_bytes = 64 << 20,
                                        .max_artifact_bytes = 1 << 20,
@@ -245,6 +246,7 @@ void worker_fixture_start(struct worker_fixture *fixture, int slots)
         .lease_ms = 60000,
         .drain_ms = PATIENCE_MS,
         .inputs_dir = fixture->inputs_dir,
+        .ends_dir = fixture->ends_dir,
         .input_max = 1 << 20,
         .sandbox = fixture->sandbox,
         .cache = fixture->cache,
