@@ -88,6 +88,11 @@ int job_store(struct job *job, struct ending *ending, struct fault *fault)
     if (finisher_store(worker->finisher, ending, fault) != 0)
         return -1;
     worker->ended++;
+    if (ending->fate == ENDING_STORED) /* of the others finisher.c has spoken */
+        log_info("execution ended", "{s:s, s:s, s:s}", "execution_id",
+                 uuid_format(&job->claim.execution_id).text, "state",
+                 execution_state_name(ending->state), "reason",
+                 ending->reason == NULL ? "" : ending->reason);
     return 0;
 }
 

@@ -55,14 +55,6 @@ static void log_end(const char *what, const struct ending *ending, const struct 
              "detail", fault->detail);
 }
 
-static void log_stored(const struct ending *ending)
-{
-    log_info("execution ended", "{s:s, s:s, s:s}", "execution_id",
-             uuid_format(&ending->claim.execution_id).text, "state",
-             execution_state_name(ending->state), "reason",
-             ending->reason == NULL ? "" : ending->reason);
-}
-
 /* ---- to the database ---- */
 
 /* An end that came too late: its event, once. Its fate stays ENDING_LATE, or is ENDING_FAILED. */
@@ -84,12 +76,9 @@ static void store_late(struct finisher *finisher, struct ending *ending)
 static void store(struct finisher *finisher, struct ending *const *endings, size_t count)
 {
     queue_finish(finisher->pg, endings, count, false);
-    for (size_t i = 0; i < count; i++) {
-        if (endings[i]->fate == ENDING_STORED)
-            log_stored(endings[i]);
-        else if (endings[i]->fate == ENDING_LATE)
+    for (size_t i = 0; i < count; i++)
+        if (endings[i]->fate == ENDING_LATE)
             store_late(finisher, endings[i]);
-    }
 }
 
 static bool is_news(struct ending *const *endings, size_t count)
@@ -273,7 +262,10 @@ static bool settle_kept(struct finisher *finisher, const struct ending *ending)
         set_aside(finisher, id, &ending->fault);
         return true;
     }
-    if (ending->fate == ENDING_GONE)
+    if (ending->fate == ENDING_STORED)
+        log_info("a kept end is stored", "{s:s, s:s}", "execution_id", uuid_format(id).text,
+                 "state", execution_state_name(ending->state));
+    else if (ending->fate == ENDING_GONE)
         log_end("a kept end is not wanted any more", ending, &ending->fault);
     spool_remove(finisher->spool, id);
     return true;
@@ -283,7 +275,7 @@ static bool settle_kept(struct finisher *finisher, const struct ending *ending)
 static bool store_kept(struct finisher *finisher)
 {
     struct kept *kept = calloc(QUEUE_FINISH_MAX, sizeof *kept);
-    struct ending *endings[QUEUE_FINISH_MAX];
+    struct ending *endings[QUEUE_FINISH_MAX] = {NULL};
     size_t count = 0;
     if (kept == NULL)
         return false;
