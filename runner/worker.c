@@ -63,7 +63,7 @@ static int claim_one(struct slot *slot, struct claim *ret_claim, size_t *ret_cou
     (void)pthread_mutex_unlock(&worker->mutex);
     *ret_count = 0;
     if (!may)
-        return 0;
+        return -1;
     if (queue_claim(slot->pg, &incarnation, 1, ret_claim, ret_count, &fault) != 0) {
         log_warn("cannot claim", "{s:s}", "detail", fault.detail);
         *ret_count = 0;

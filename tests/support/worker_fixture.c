@@ -10,6 +10,7 @@
 #include "trust/sign.h"
 #include "trust/token.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -295,4 +296,29 @@ void worker_fixture_await(struct worker_fixture *fixture, const char *query, int
 void worker_fixture_idle(struct worker_fixture *fixture)
 {
     worker_fixture_await(fixture, "SELECT count(*) FROM execution_active", 0);
+}
+
+const char *worker_fixture_ends(const struct worker_fixture *fixture)
+{
+    return fixture->ends_dir;
+}
+
+/* Whole ones: named by an execution and nothing more. */
+static size_t count_kept(const struct worker_fixture *fixture)
+{
+    size_t count = 0;
+    DIR *dir = opendir(fixture->ends_dir);
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;)
+        count += strlen(entry->d_name) == UUID_TEXT_LEN;
+    if (dir != NULL)
+        (void)closedir(dir);
+    return count;
+}
+
+void worker_fixture_await_kept(struct worker_fixture *fixture, size_t count)
+{
+    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+    while (count_kept(fixture) != count)
+        if (clock_monotonic_ms() > until || poll(NULL, 0, 20) < 0)
+            fail_msg("%zu ends are kept, expected %zu", count_kept(fixture), count);
 }
