@@ -24,6 +24,7 @@ struct waiting {
 
 struct finisher {
     struct pg *pg;
+    uint64_t session; /* of its connection, that was pinned */
     struct spool *spool;
     const char *node;
     pthread_t thread;
@@ -75,6 +76,8 @@ static void store_late(struct finisher *finisher, struct ending *ending)
 
 static void store(struct finisher *finisher, struct ending *const *endings, size_t count)
 {
+    struct fault ignored; /* whatever it is, the ends themselves meet it next */
+    (void)!queue_finish_pin(finisher->pg, &finisher->session, &ignored);
     queue_finish(finisher->pg, endings, count, false);
     for (size_t i = 0; i < count; i++)
         if (endings[i]->fate == ENDING_LATE)
