@@ -135,10 +135,14 @@ static int serve(const struct settings *settings, const struct worker_config *co
 }
 
 static int run_with(const struct settings *settings, struct sandbox *sandbox, struct cache *cache,
-                    const struct pins *pins, const char *inputs_dir, int stop_fd,
-                    struct fault *fault)
+                    const struct pins *pins, int stop_fd, struct fault *fault)
 {
     struct master_key master_key;
+    AUTO_FREE char *inputs_dir = NULL;
+    AUTO_FREE char *ends_dir = NULL;
+    if (asprintf(&inputs_dir, "%s/inputs", settings->state_dir) < 0 ||
+        asprintf(&ends_dir, "%s/ends", settings->state_dir) < 0)
+        return 1;
     struct worker_config config = {
         .database = settings->database,
         .node = settings->node,
@@ -146,6 +150,7 @@ static int run_with(const struct settings *settings, struct sandbox *sandbox, st
         .lease_ms = settings->lease_ms,
         .drain_ms = settings->drain_seconds * 1000,
         .inputs_dir = inputs_dir,
+        .ends_dir = ends_dir,
         .input_max = settings->input_max_mib << 20,
         .sandbox = sandbox,
         .cache = cache,
@@ -169,11 +174,9 @@ int run_worker(const struct settings *settings, int stop_fd)
     AUTO_CACHE struct cache *cache = NULL;
     AUTO_PINS struct pins *pins = NULL;
     AUTO_FREE char *cache_dir = NULL;
-    AUTO_FREE char *inputs_dir = NULL;
     if (settings->check)
         return check(settings);
-    if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0 ||
-        asprintf(&inputs_dir, "%s/inputs", settings->state_dir) < 0)
+    if (asprintf(&cache_dir, "%s/cache", settings->state_dir) < 0)
         return 1;
     if (open_sandbox(settings, &sandbox, &fault) != 0)
         return failed("sandbox", &fault);
@@ -181,5 +184,5 @@ int run_worker(const struct settings *settings, int stop_fd)
         return failed("cache", &fault);
     if (read_pins(settings, &pins, &fault) != 0)
         return failed("pinned keys", &fault);
-    return run_with(settings, sandbox, cache, pins, inputs_dir, stop_fd, &fault);
+    return run_with(settings, sandbox, cache, pins, stop_fd, &fault);
 }

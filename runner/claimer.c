@@ -69,8 +69,10 @@ static size_t wait_for_slots(struct worker *worker, bool more, uint64_t *seen)
 /* True while the worker may claim; what is claimed from then on is no orphan (reconcile()). */
 static bool begin(struct worker *worker, struct uuid *ret_incarnation)
 {
+    /* What is kept on disk is bounded by what may still run: no more is begun than was kept. */
+    size_t kept = finisher_kept(worker->finisher);
     (void)pthread_mutex_lock(&worker->mutex);
-    worker->claiming = worker->leased && !worker->draining;
+    worker->claiming = worker->leased && !worker->draining && kept < (size_t)worker->config.slots;
     *ret_incarnation = worker->incarnation;
     bool may = worker->claiming;
     (void)pthread_mutex_unlock(&worker->mutex);

@@ -6,10 +6,7 @@
 #include "base/log.h"
 #include "storage/notify.h"
 
-#include <poll.h>
 #include <string.h>
-
-#define RETRY_MS 1000
 
 bool fault_passes(const struct fault *fault)
 {
@@ -83,23 +80,19 @@ void announce_end(struct pg *pg)
     (void)!notify_send(pg, channels, &ignored);
 }
 
-int job_store(struct job *job, const struct ending *ending, struct fault *fault)
+int job_store(struct job *job, struct ending *ending, struct fault *fault)
 {
-    struct slot *slot = job->slot;
-    struct uuid_text id = uuid_format(&job->claim.execution_id);
-    while (queue_finish(slot->pg, &job->claim, job->queued.tenant_id, ending, false, fault) != 0) {
-        if (!fault_passes(fault) || job->slot->stop == SLOT_LEASE_LOST ||
-            job->slot->stop == SLOT_SHUTDOWN)
-            return -1; /* nobody waits for it any more: whoever reaps says lost */
-        log_warn("an end waits for the database", "{s:s, s:s}", "execution_id", id.text, "detail",
-                 fault->detail);
-        (void)poll(NULL, 0, RETRY_MS);
-    }
-    announce_end(slot->pg);
-    slot->worker->ended++;
-    log_info("execution ended", "{s:s, s:s, s:s}", "execution_id", id.text, "state",
-             execution_state_name(ending->state), "reason",
-             ending->reason == NULL ? "" : ending->reason);
+    struct worker *worker = job->slot->worker;
+    ending->claim = job->claim;
+    ending->tenant_id = job->queued.tenant_id;
+    if (finisher_store(worker->finisher, ending, fault) != 0)
+        return -1;
+    worker->ended++;
+    if (ending->fate == ENDING_STORED) /* of the others finisher.c has spoken */
+        log_info("execution ended", "{s:s, s:s, s:s}", "execution_id",
+                 uuid_format(&job->claim.execution_id).text, "state",
+                 execution_state_name(ending->state), "reason",
+                 ending->reason == NULL ? "" : ending->reason);
     return 0;
 }
 

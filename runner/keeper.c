@@ -48,7 +48,8 @@ static void hand_on_cancels(struct worker *worker, const struct worker_cancel *c
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
-/* The incarnation is over: whatever it still runs is killed, for somebody else ends it as lost. */
+/* The database says that the incarnation is over (its row is gone or was left), which an outage,
+ * however long, does not make it: whatever it still runs is killed, for it is nobody's any more. */
 static void lose_lease(struct worker *worker)
 {
     log_error("the lease has run out; this incarnation is over", "{s:s}", "worker",
@@ -155,7 +156,10 @@ void *keeper_main(void *context)
         }
         wait_for_news(worker, now);
     }
-    if (worker->leased && workers_leave(worker->pg, &worker->incarnation, &fault) != 0)
+    /* With ends still kept, the lease is left to run out: whoever starts here within it stores them
+     * before anybody calls them lost. */
+    if (worker->leased && finisher_kept(worker->finisher) == 0 &&
+        workers_leave(worker->pg, &worker->incarnation, &fault) != 0)
         log_warn("cannot give the lease up", "{s:s}", "detail", fault.detail);
     return NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "runner/spool.h"
 #include "storage/notify.h"
 #include "storage/workers.h"
 
@@ -14,7 +15,7 @@
 
 #define LOST_MAX 64
 #define REAP_MS 1000
-#define HELD_MAX (2 * WORKER_SLOTS_MAX)
+#define HELD_MAX (2 * WORKER_SLOTS_MAX + SPOOL_MAX)
 
 static void end_or_say(struct worker *worker, struct pg *pg, const struct claim *claim,
                        bool only_expired)
@@ -76,7 +77,7 @@ static bool set_reaping(struct worker *worker, bool reaping, struct uuid *ret_in
     return may;
 }
 
-/* One that cannot be ended must not hold up the others; reconcile() gives it back. */
+/* One that cannot be read must not hold up the others; reconcile() gives it back. */
 static void end_each(struct worker *worker, const struct claim *claims, size_t count)
 {
     struct fault fault;
@@ -179,9 +180,9 @@ void reconcile(struct worker *worker)
     if (!compare(worker, held, count, known))
         return;
     for (size_t i = 0; i < count; i++) {
-        if (known[i])
+        if (known[i] || finisher_holds(worker->finisher, &held[i].claim.execution_id))
             continue;
-        /* Read before the comparison: a slot may have ended it since, which the fence tells. */
+        /* Read before the comparison: it may have been ended since, which the fence tells. */
         if (held[i].running)
             end_or_say(worker, worker->pg, &held[i].claim, false);
         else

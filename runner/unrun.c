@@ -36,7 +36,9 @@ static int make_end(const struct worker *worker, const struct claim *claim,
     if (finished_event(worker, claim, queued, &facts, &event, fault) != 0)
         return -1;
     *ret_event = event;
-    *ret_ending = (struct ending){.state = unrun->state,
+    *ret_ending = (struct ending){.claim = *claim,
+                                  .tenant_id = queued->tenant_id,
+                                  .state = unrun->state,
                                   .reason = unrun->reason,
                                   .exit_code = -1,
                                   .finished_ms = facts.finished_ms,
@@ -99,29 +101,41 @@ static int load_cancelled(struct worker *worker, struct pg *pg, const struct cla
     return make_end(worker, claim, queued, &unrun, ending, event, fault);
 }
 
+static void note_cancelled(struct worker *worker, const struct ending *ending)
+{
+    if (ending->fate != ENDING_STORED) {
+        log_error("an execution that is to end could not be ended", "{s:s, s:s}", "execution_id",
+                  uuid_format(&ending->claim.execution_id).text, "detail", ending->fault.detail);
+        return;
+    }
+    worker->ended++;
+    worker->refused += ending->state == EXECUTION_REFUSED;
+}
+
 int end_cancelled(struct worker *worker, struct pg *pg, const struct claim *claims, size_t count,
                   struct fault *fault)
 {
     struct queued queued[QUEUE_FINISH_MAX] = {0};
-    struct ending endings[QUEUE_FINISH_MAX];
+    struct ending endings[QUEUE_FINISH_MAX], *all[QUEUE_FINISH_MAX];
     struct event *events[QUEUE_FINISH_MAX] = {NULL};
     char name[EVENT_NODE_MAX + UUID_TEXT_LEN + 2];
     worker_name_format(worker, &claims[0].worker_id, name, sizeof name);
     int status = 0;
-    for (size_t i = 0; i < count && status == 0; i++)
+    for (size_t i = 0; i < count && status == 0; i++) {
+        all[i] = &endings[i];
         status = load_cancelled(worker, pg, &claims[i], name, &queued[i], &endings[i], &events[i],
                                 fault);
+    }
     if (status == 0)
-        status = queue_finish_unrun(pg, claims, endings, count, fault);
+        queue_finish(pg, all, count, false);
     for (size_t i = 0; i < count; i++) {
-        if (status == 0 && endings[i].state == EXECUTION_REFUSED)
-            worker->refused++;
+        if (status == 0)
+            note_cancelled(worker, &endings[i]);
         queued_free(&queued[i]);
         event_free(events[i]);
     }
     if (status != 0)
         return -1;
-    worker->ended += count;
     announce_end(pg);
     return 0;
 }
@@ -131,16 +145,20 @@ int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bo
 {
     AUTO_QUEUED struct queued queued = {0};
     AUTO_EVENT struct event *event = NULL;
-    struct ending ending;
+    struct ending ending, *all[] = {&ending};
     if (queue_load(pg, claim, &queued, fault) != 0)
         return -1;
     const struct unrun unrun = {.state = EXECUTION_LOST,
                                 .reason = "worker_vanished",
                                 .detail = "",
                                 .worker_name = queued.worker};
-    if (make_end(worker, claim, &queued, &unrun, &ending, &event, fault) != 0 ||
-        queue_finish(pg, claim, queued.tenant_id, &ending, only_expired, fault) != 0)
+    if (make_end(worker, claim, &queued, &unrun, &ending, &event, fault) != 0)
         return -1;
+    queue_finish(pg, all, 1, only_expired);
+    if (ending.fate != ENDING_STORED) {
+        *fault = ending.fault;
+        return -1;
+    }
     worker->lost++;
     announce_end(pg);
     return 0;

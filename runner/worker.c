@@ -164,10 +164,19 @@ static int start_slots(struct worker *worker, struct fault *fault)
     return 0;
 }
 
+/* What a former process kept is stored before anything of ours begins. */
+static int start_finisher(struct worker *worker, struct fault *fault)
+{
+    const struct worker_config *config = &worker->config;
+    const struct finisher_config ends = {config->database, config->node, config->ends_dir};
+    return finisher_start(&ends, &worker->finisher, fault);
+}
+
 static int start_keeper(struct worker *worker, struct fault *fault)
 {
     if (pg_open(worker->config.database, "worker keeper", &worker->pg, fault) != 0 ||
-        migrate_check(worker->pg, fault) != 0 || keeper_register(worker, fault) != 0)
+        migrate_check(worker->pg, fault) != 0 || start_finisher(worker, fault) != 0 ||
+        keeper_register(worker, fault) != 0)
         return -1;
     worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
     return worker->keeper_started
@@ -268,6 +277,8 @@ static void drain(struct worker *worker, int hurry_fd)
     for (int i = 0; i < worker->slot_count; i++)
         slot_stop(&worker->slots[i], SLOT_SHUTDOWN);
     (void)pthread_mutex_unlock(&worker->mutex);
+    if (worker->finisher != NULL)
+        finisher_give_up(worker->finisher);
 }
 
 static void stop_slots(struct worker *worker)
@@ -318,8 +329,10 @@ void worker_stop(struct worker *worker, int hurry_fd)
     stop_slots(worker);
     stop_starter(worker); /* slots wait for it */
     stop_reaper(worker);
+    finisher_stop(worker->finisher);
     stop_keeper(worker); /* the lease holds until the last run is stored */
     known_close(worker);
+    finisher_free(worker->finisher);
     pg_free(worker->pg);
     (void)close(worker->reaper_fd);
     (void)close(worker->keeper_fd);

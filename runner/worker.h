@@ -33,7 +33,8 @@ struct worker_config {
     int slots;
     int64_t lease_ms;
     int64_t drain_ms;       /* how long a stop waits for runs before it cancels them */
-    const char *inputs_dir; /* below the state folder; wholly ours */
+    const char *inputs_dir; /* below the state folder; wholly ours, as the next */
+    const char *ends_dir;   /* ends that the database cannot take are kept in it */
     int64_t input_max;
     struct sandbox *sandbox;
     struct cache *cache;

@@ -2,12 +2,13 @@
 /* What the files of the worker share: worker.c (threads), keeper.c (lease), claimer.c (work for
  * idle slots), job.c (one execution), prove.c (the second door), known.c (what it asks again and
  * again), starter.c (starts, many to a commit), ending.c (its end), unrun.c (ends without a run),
- * inspect.c (artifacts), reaper.c (others' ends). */
+ * inspect.c (artifacts), reaper.c (others' ends). Ends of runs go through runner/finisher.h. */
 #pragma once
 
 #include "base/ttl_cache.h"
 #include "ledger/finished.h"
 #include "runner/command.h"
+#include "runner/finisher.h"
 #include "runner/worker.h"
 #include "storage/armory.h"
 #include "storage/queue.h"
@@ -68,6 +69,7 @@ struct worker {
     struct slot *first_starting, *last_starting;
     bool starts_end;
     struct ttl_cache *keys, *tools; /* known.c */
+    struct finisher *finisher;
     bool reaping;  /* the reaper may hold claims that no slot knows of; under mutex */
     int reaper_fd; /* eventfd that ends the reaper */
     _Atomic int64_t held_since_ms; /* monotonic: the lease has been renewed in time since then */
@@ -167,9 +169,8 @@ struct finished_facts finished_facts_of(const struct queued *queued, int64_t fin
 int finished_event(const struct worker *worker, const struct claim *claim,
                    const struct queued *queued, const struct finished_facts *facts,
                    struct event **ret_event, struct fault *fault) MUST_CHECK;
-/* Stores an end, again and again while the database is away: a result is not given up before the
- * claim is known to be lost. */
-int job_store(struct job *job, const struct ending *ending, struct fault *fault) MUST_CHECK;
+/* Has the end stored or kept: it is durable when this returns 0. Sets claim and tenant of it. */
+int job_store(struct job *job, struct ending *ending, struct fault *fault) MUST_CHECK;
 /* Wakes who waits for an end; others learn of it within a second anyway. */
 void announce_end(struct pg *pg);
 json_t *limits_json(const struct sandbox_limits *limits);
@@ -180,7 +181,8 @@ void job_refuse(struct job *job, const char *reason, const char *detail);
 /* Ends before the start what was asked to end: refused where its artifact was revoked, else
  * cancelled. job->queued says which. */
 void job_end_cancelled(struct job *job);
-/* The same of up to QUEUE_FINISH_MAX claims of this worker's that no slot holds, in one commit. */
+/* The same of up to QUEUE_FINISH_MAX claims of this worker's that no slot holds, in one commit;
+ * says which it could not end. A fault: one could not be read, and nothing was done. */
 int end_cancelled(struct worker *worker, struct pg *pg, const struct claim *claims, size_t count,
                   struct fault *fault) MUST_CHECK;
 /* `lost`: of a vanished worker's execution (only_expired), or of one of ours that nobody runs. */

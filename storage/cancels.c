@@ -58,12 +58,17 @@ int cancels_of_artifact(struct pg *tx, const char *tenant, const struct digest *
 {
     static const struct pg_statement update = {
         "cancels_of_artifact",
-        "WITH c AS ("
-        "  UPDATE execution_active SET cancel_requested_at = now(), cancel_reason = "
-        "'artifact_revoked'"
+        /* Locked in the order in which ends lock theirs (queue_finish()). */
+        "WITH held AS ("
+        "  SELECT execution_id FROM execution_active"
         "   WHERE tenant_id = $1 AND tool_sha256 = $2 AND cancel_requested_at IS NULL"
         "     AND (state = 'queued' OR $3)"
-        "  RETURNING state"
+        "   ORDER BY execution_id FOR UPDATE"
+        "), c AS ("
+        "  UPDATE execution_active a SET cancel_requested_at = now(), cancel_reason = "
+        "'artifact_revoked'"
+        "    FROM held WHERE a.execution_id = held.execution_id"
+        "  RETURNING a.state"
         ") SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = "
         "'running') FROM c"};
     struct pg_params params = {0};

@@ -160,8 +160,9 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
 {
     static const struct pg_statement read = {
         "executions_events",
-        "SELECT accepted_event_id, started_event_id, cancel_event_id,"
-        " finished_event_id FROM execution_all WHERE execution_id = $1 AND tenant_id = $2"};
+        "SELECT accepted_event_id, started_event_id, cancel_event_id, finished_event_id,"
+        " (SELECT l.event_id FROM execution_late l WHERE l.execution_id = x.execution_id)"
+        "  FROM execution_all x WHERE execution_id = $1 AND tenant_id = $2"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);
@@ -172,7 +173,7 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
         return fault_set(fault, FAULT_NOT_FOUND, "no such execution");
     static const enum event_type types[] = {EVENT_EXECUTION_ACCEPTED, EVENT_EXECUTION_STARTED,
                                             EVENT_EXECUTION_CANCEL_REQUESTED,
-                                            EVENT_EXECUTION_FINISHED};
+                                            EVENT_EXECUTION_FINISHED, EVENT_EXECUTION_RESULT_LATE};
     struct execution_events events = {0};
     for (int column = 0; column < (int)ARRAY_LEN(types); column++) {
         if (pg_is_null(result, 0, column))

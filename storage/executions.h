@@ -57,13 +57,13 @@ int executions_output(struct pg *pg, const char *tenant, const struct uuid *id, 
                       struct buf *ret_bytes, struct fault *fault) MUST_CHECK;
 
 /* Its own events as far as they exist, in their order: accepted, started, cancel_requested,
- * finished. */
+ * finished, result_late. */
 struct execution_events {
     size_t count;
     struct {
         enum event_type type;
         struct uuid id;
-    } items[4];
+    } items[5];
 };
 int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
                       struct execution_events *ret_events, struct fault *fault) MUST_CHECK;

@@ -93,8 +93,18 @@ struct start {
  * all that were in it (and may mean that they run: only their claims know). */
 void queue_start(struct pg *pg, struct start *const *items, size_t count);
 
-/* How an execution ended. */
+/* What became of an ending that was to be stored. */
+enum ending_fate {
+    ENDING_FAILED, /* `fault` says why: tried again, it may be stored */
+    ENDING_STORED,
+    ENDING_GONE, /* the claim does not hold any more: somebody else ended it, or has it now */
+    ENDING_LATE, /* it does not, and the history calls this very run lost */
+};
+
+/* How an execution ended. All borrowed. */
 struct ending {
+    struct claim claim;
+    const char *tenant_id;
     enum execution_state state;
     const char *reason; /* NULL where there is none */
     int exit_code;      /* -1: none */
@@ -105,18 +115,31 @@ struct ending {
     struct span stdout_stored, stderr_stored;
     const char *usage;         /* compact JSON or NULL */
     const struct event *event; /* finished */
+    /* set by queue_finish() */
+    enum ending_fate fate;
+    struct fault fault; /* of ENDING_FAILED, ENDING_GONE and ENDING_LATE */
 };
 
-/* History row, output and finished event in one commit; the active and queue rows go.
- * FAULT_STATE_CONFLICT if the claim does not hold any more (somebody else ended it). With
- * `only_expired` it holds only if its worker's lease has run out: the reaper's ends. */
-int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
-                 const struct ending *ending, bool only_expired, struct fault *fault) MUST_CHECK;
+/* What an ending brings with it, in bytes. */
+size_t ending_size(const struct ending *ending);
 
-/* The same of up to QUEUE_FINISH_MAX executions that never ran, in one commit: all, or none. */
-#define QUEUE_FINISH_MAX 32
-int queue_finish_unrun(struct pg *pg, const struct claim *claims, const struct ending *endings,
-                       size_t count, struct fault *fault) MUST_CHECK;
+/* Up to QUEUE_FINISH_MAX ends, of different executions, in one commit: history rows, outputs and
+ * finished events; the active and queue rows go. Each gets its own fate. What the database refuses
+ * is split, so that only the bad one fails; a fault that passes (FAULT_UNAVAILABLE) fails all that
+ * are left. An end that was stored before, by a commit whose answer was lost, is ENDING_STORED.
+ * With `only_expired` a claim holds only if its worker's lease has run out: the reaper's ends. */
+#define QUEUE_FINISH_MAX 64
+void queue_finish(struct pg *pg, struct ending *const *endings, size_t count, bool only_expired);
+
+/* For a connection that only stores ends: its plans are kept, and go by the indexes however short
+ * the queue was when they were made. Call it before each queue_finish(); it does something only
+ * after the connection was made (anew): *session, 0 at first, remembers that. */
+int queue_finish_pin(struct pg *pg, uint64_t *session, struct fault *fault) MUST_CHECK;
+
+/* Keeps the event of an ending that was ENDING_LATE; the execution stays lost.
+ * FAULT_STATE_CONFLICT if it has one already. */
+int queue_finish_late(struct pg *pg, const struct ending *ending, const struct event *late,
+                      struct fault *fault) MUST_CHECK;
 
 /* What an incarnation holds, by the database: up to `max` claims and whether each runs. */
 struct held_claim {

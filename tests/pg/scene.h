@@ -132,3 +132,6 @@ int scene_start(struct pg *pg, const struct scene_order *order, const struct cla
 int scene_finish(struct pg *pg, const struct scene_order *order, const struct claim *claim,
                  enum execution_state state, const char *out, bool only_expired,
                  struct fault *fault) MUST_CHECK;
+/* queue_finish() of one; what is not stored is its fault. */
+int scene_store(struct pg *pg, struct ending *ending, bool only_expired,
+                struct fault *fault) MUST_CHECK;

@@ -160,13 +160,24 @@ int scene_finish(struct pg *pg, const struct scene_order *order, const struct cl
 {
     AUTO_EVENT struct event *event =
         scene_event(EVENT_EXECUTION_FINISHED, order->tenant, "task-1", &claim->execution_id);
-    const struct ending ending = {.state = state,
-                                  .exit_code = state == EXECUTION_SUCCEEDED ? 0 : -1,
-                                  .finished_ms = clock_wall_ms(),
-                                  .worker = "test/worker",
-                                  .stdout_bytes = (int64_t)strlen(out),
-                                  .stdout_stored = span_text(out),
-                                  .usage = "{\"wall_ms\":5}",
-                                  .event = event};
-    return queue_finish(pg, claim, order->tenant, &ending, only_expired, fault);
+    struct ending ending = {.claim = *claim,
+                            .tenant_id = order->tenant,
+                            .state = state,
+                            .exit_code = state == EXECUTION_SUCCEEDED ? 0 : -1,
+                            .finished_ms = clock_wall_ms(),
+                            .worker = "test/worker",
+                            .stdout_bytes = (int64_t)strlen(out),
+                            .stdout_stored = span_text(out),
+                            .usage = "{\"wall_ms\":5}",
+                            .event = event};
+    return scene_store(pg, &ending, only_expired, fault);
+}
+
+int scene_store(struct pg *pg, struct ending *ending, bool only_expired, struct fault *fault)
+{
+    queue_finish(pg, &ending, 1, only_expired);
+    if (ending->fate == ENDING_STORED)
+        return 0;
+    *fault = ending->fault;
+    return -1;
 }

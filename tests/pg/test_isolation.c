@@ -8,23 +8,12 @@
 #include "storage/keys.h"
 #include "tests/pg/scene.h"
 
-static const char *const tables[] = {"tenant",
-                                     "api_key",
-                                     "verification_key",
-                                     "blob",
-                                     "blob_chunk",
-                                     "artifact",
-                                     "artifact_approval",
-                                     "artifact_document",
-                                     "input",
-                                     "execution_nonce",
-                                     "execution_active",
-                                     "execution_queue",
-                                     "execution",
-                                     "execution_output",
-                                     "event",
-                                     "event_retention",
-                                     "tenant_usage"};
+static const char *const tables[] = {
+    "tenant",          "api_key",         "verification_key",  "blob",
+    "blob_chunk",      "artifact",        "artifact_approval", "artifact_document",
+    "input",           "execution_nonce", "execution_active",  "execution_queue",
+    "execution",       "execution_late",  "execution_output",  "event",
+    "event_retention", "tenant_usage"};
 
 /* A row of the tenant in each of them but active and queue, whose rows the next worker takes. */
 static struct scene_order fill(struct scene *scene, const char *tenant)
@@ -39,11 +28,18 @@ static struct scene_order fill(struct scene *scene, const char *tenant)
               " 'spdx', '{}', '{}', 'publisher')",
               tenant, digest_hex(&order.tool_sha256).text);
     scene_sql(scene, "INSERT INTO event_retention (tenant_id) VALUES ('%s')", tenant);
-    scene_queue(scene, &order, "job", 1);
-    struct claim claim = scene_claim(scene, &worker);
-    assert_ok(scene_start(scene->worker, &order, &claim, &fault));
-    assert_ok(
-        scene_finish(scene->worker, &order, &claim, EXECUTION_SUCCEEDED, "out", false, &fault));
+    static const enum execution_state ends[] = {EXECUTION_LOST, EXECUTION_SUCCEEDED};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        scene_queue(scene, &order, i == 0 ? "lost" : "job", 1);
+        struct claim claim = scene_claim(scene, &worker);
+        assert_ok(scene_start(scene->worker, &order, &claim, &fault));
+        assert_ok(scene_finish(scene->worker, &order, &claim, ends[i], "out", false, &fault));
+    }
+    scene_sql(scene,
+              "INSERT INTO execution_late (execution_id, tenant_id, event_id) SELECT execution_id,"
+              " tenant_id, finished_event_id FROM execution WHERE tenant_id = '%s' AND state ="
+              " 'lost'",
+              tenant);
     return order;
 }
 

@@ -41,6 +41,7 @@ static const struct {
       "SELECT UPDATE(cancel_event_id,cancel_reason,cancel_requested_at)",
       "DELETE SELECT UPDATE(started_at,started_event_id,state,worker)", NULL, "SELECT"}},
     {"execution_all", {"SELECT", "SELECT", NULL, "SELECT"}},
+    {"execution_late", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
     {"execution_nonce", {"INSERT SELECT", "SELECT", NULL, NULL}},
     {"execution_output", {"SELECT", "INSERT SELECT", NULL, "SELECT"}},
     {"execution_queue",

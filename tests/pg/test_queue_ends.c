@@ -32,19 +32,21 @@ static void an_end_is_kept_whole(void **state)
     random_bytes(out, len);
     AUTO_EVENT struct event *event =
         scene_event(EVENT_EXECUTION_FINISHED, scene->tenant, "task-1", &held.claim.execution_id);
-    const struct ending ending = {.state = EXECUTION_FAILED,
-                                  .reason = "why",
-                                  .exit_code = 3,
-                                  .signal = 9,
-                                  .finished_ms = 1767323045678,
-                                  .worker = "test/worker",
-                                  .stdout_bytes = INT64_C(10000000000),
-                                  .stderr_bytes = 4,
-                                  .stdout_stored = span_of(out, len),
-                                  .stderr_stored = span_text("oops"),
-                                  .usage = "{\"wall_ms\":5}",
-                                  .event = event};
-    assert_ok(queue_finish(scene->worker, &held.claim, scene->tenant, &ending, false, &fault));
+    struct ending ending = {.claim = held.claim,
+                            .tenant_id = scene->tenant,
+                            .state = EXECUTION_FAILED,
+                            .reason = "why",
+                            .exit_code = 3,
+                            .signal = 9,
+                            .finished_ms = 1767323045678,
+                            .worker = "test/worker",
+                            .stdout_bytes = INT64_C(10000000000),
+                            .stderr_bytes = 4,
+                            .stdout_stored = span_of(out, len),
+                            .stderr_stored = span_text("oops"),
+                            .usage = "{\"wall_ms\":5}",
+                            .event = event};
+    assert_ok(scene_store(scene->worker, &ending, false, &fault));
     assert_ended(scene, "failed");
     AUTO_EXECUTION struct execution x = {0};
     assert_ok(executions_get(scene->api, scene->tenant, &held.claim.execution_id, &x, &fault));
@@ -126,12 +128,14 @@ static void no_end_without_its_event(void **state)
               "INSERT INTO event (event_id, tenant_id, type, subject, hash, body) VALUES ('%s', "
               "'%s', 'io.sallyport.taken', 's', sha256(''), '')",
               uuid_format(&event->id).text, scene->tenant);
-    const struct ending ending = {.state = EXECUTION_SUCCEEDED,
-                                  .finished_ms = clock_wall_ms(),
-                                  .stdout_stored = span_text("out"),
-                                  .event = event};
-    assert_fault(queue_finish(scene->worker, &held.claim, scene->tenant, &ending, false, &fault),
-                 FAULT_STATE_CONFLICT, "exists");
+    struct ending ending = {.claim = held.claim,
+                            .tenant_id = scene->tenant,
+                            .state = EXECUTION_SUCCEEDED,
+                            .finished_ms = clock_wall_ms(),
+                            .stdout_stored = span_text("out"),
+                            .event = event};
+    assert_fault(scene_store(scene->worker, &ending, false, &fault), FAULT_STATE_CONFLICT,
+                 "exists");
     assert_not_ended(scene, 0);
     assert_ok(scene_finish(scene->worker, &held.order, &held.claim, EXECUTION_SUCCEEDED, "out",
                            false, &fault));

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
@@ -68,23 +69,23 @@ static const char *word(const struct sandbox_job *job, size_t n)
 static void say(struct output *output, const char *verb, long mib)
 {
     static const uint8_t block[MIB]; /* nothing but zeros */
-    if (strcmp(verb, "succeed") == 0)
+    if (strcmp(verb, "succeed") == 0 || strcmp(verb, "await") == 0)
         output_feed(output, "done\n", 5);
     for (long i = 0; strcmp(verb, "flood") == 0 && i < mib; i++)
         output_feed(output, block, sizeof block);
 }
 
-/* Until it is told to end. */
-static enum sandbox_end hang(const struct sandbox_job *job)
+/* Until `fd` (-1: none) is readable, or it is told to end. */
+static enum sandbox_end hang(const struct sandbox_job *job, int fd)
 {
-    struct pollfd cancel = {.fd = job->cancel_fd, .events = POLLIN};
+    struct pollfd news[] = {{.fd = job->cancel_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     int64_t until = clock_monotonic_ms() + job->limits.wall_ms;
     for (;;) {
         int64_t left = until - clock_monotonic_ms();
         if (left <= 0)
             return SANDBOX_TIMED_OUT;
-        if (poll(&cancel, 1, left > 3600000 ? 3600000 : (int)left) > 0)
-            return SANDBOX_CANCELLED;
+        if (poll(news, 2, left > 3600000 ? 3600000 : (int)left) > 0)
+            return news[0].revents != 0 ? SANDBOX_CANCELLED : SANDBOX_EXITED;
     }
 }
 
@@ -95,8 +96,12 @@ static void end(const struct sandbox_job *job, struct sandbox_result *result)
     result->end = SANDBOX_EXITED;
     result->exit_code = -1;
     if (strcmp(verb, "hang") == 0) {
-        result->end = hang(job);
+        result->end = hang(job, -1);
         result->limits_hit = result->end == SANDBOX_TIMED_OUT ? SANDBOX_HIT_WALL : 0;
+    } else if (strcmp(verb, "await") == 0) {
+        AUTO_CLOSE int fifo = open(word(job, 1), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        result->end = hang(job, fifo);
+        result->exit_code = result->end == SANDBOX_EXITED ? 0 : -1;
     } else if (strcmp(verb, "signal") == 0) {
         result->end = SANDBOX_SIGNALED;
         result->signal = (int)number;

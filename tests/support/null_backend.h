@@ -7,6 +7,7 @@
  *   signal N      ended by a signal                      memory      out of memory
  *   hang          until it is cancelled or out of time   flood MIB   so much standard output
  *   break         the sandbox itself breaks              refuse      nothing is started
+ *   await FIFO    until somebody writes to it; then as succeed
  */
 #pragma once
 

@@ -10,6 +10,7 @@
 #include "trust/sign.h"
 #include "trust/token.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <libpq-fe.h>
 #include <poll.h>
@@ -19,7 +20,7 @@
 
 struct worker_fixture {
     struct scene *scene;
-    char folder[64], cache_dir[80], inputs_dir[80];
+    char folder[64], cache_dir[80], inputs_dir[80], ends_dir[80];
     struct sandbox *sandbox;
     struct cache *cache;
     struct sign_key *key;
@@ -109,6 +110,7 @@ static void open_runner(struct worker_fixture *fixture)
     assert_non_null(mkdtemp(fixture->folder));
     (void)snprintf(fixture->cache_dir, sizeof fixture->cache_dir, "%s/cache", fixture->folder);
     (void)snprintf(fixture->inputs_dir, sizeof fixture->inputs_dir, "%s/inputs", fixture->folder);
+    (void)snprintf(fixture->ends_dir, sizeof fixture->ends_dir, "%s/ends", fixture->folder);
     const struct cache_config cache = {.folder = fixture->cache_dir,
                                        .max_bytes = 64 << 20,
                                        .max_artifact_bytes = 1 << 20,
@@ -245,6 +247,7 @@ void worker_fixture_start(struct worker_fixture *fixture, int slots)
         .lease_ms = 60000,
         .drain_ms = PATIENCE_MS,
         .inputs_dir = fixture->inputs_dir,
+        .ends_dir = fixture->ends_dir,
         .input_max = 1 << 20,
         .sandbox = fixture->sandbox,
         .cache = fixture->cache,
@@ -298,4 +301,29 @@ struct worker *worker_fixture_worker(struct worker_fixture *fixture)
 void worker_fixture_idle(struct worker_fixture *fixture)
 {
     worker_fixture_await(fixture, "SELECT count(*) FROM execution_active", 0);
+}
+
+const char *worker_fixture_ends(const struct worker_fixture *fixture)
+{
+    return fixture->ends_dir;
+}
+
+/* Whole ones: named by an execution and nothing more. */
+static size_t count_kept(const struct worker_fixture *fixture)
+{
+    size_t count = 0;
+    DIR *dir = opendir(fixture->ends_dir);
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;)
+        count += strlen(entry->d_name) == UUID_TEXT_LEN;
+    if (dir != NULL)
+        (void)closedir(dir);
+    return count;
+}
+
+void worker_fixture_await_kept(struct worker_fixture *fixture, size_t count)
+{
+    int64_t until = clock_monotonic_ms() + PATIENCE_MS;
+    while (count_kept(fixture) != count)
+        if (clock_monotonic_ms() > until || poll(NULL, 0, 20) < 0)
+            fail_msg("%zu ends are kept, expected %zu", count_kept(fixture), count);
 }

@@ -30,3 +30,7 @@ void worker_fixture_await(struct worker_fixture *fixture, const char *query, int
 struct worker *worker_fixture_worker(struct worker_fixture *fixture);
 /* Until every accepted execution has ended. */
 void worker_fixture_idle(struct worker_fixture *fixture);
+
+/* The folder in which the worker keeps ends; waits until so many are in it. */
+const char *worker_fixture_ends(const struct worker_fixture *fixture);
+void worker_fixture_await_kept(struct worker_fixture *fixture, size_t count);

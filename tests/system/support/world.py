@@ -371,7 +371,7 @@ class World:
         for daemon in self.daemons.values():
             if daemon.role != "worker":
                 continue
-            for name in ("run", "inputs"):
+            for name in ("run", "inputs", "ends"):
                 folder = os.path.join(daemon.flags["state-dir"], name)
                 left = os.listdir(folder) if os.path.isdir(folder) else []
                 found += [f"a file is left: {folder}/{entry}" for entry in left]
