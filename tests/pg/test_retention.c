@@ -264,6 +264,8 @@ static void test_evidence_does_not_expire(void **state)
     struct fault fault;
     struct retention_batch batch;
     static const char *const edits[] = {
+        "ALTER TABLE event DROP CONSTRAINT event_check; UPDATE event SET body = '{\"forged\":1}' "
+        "WHERE event_id = (SELECT event_id FROM ledger_entry WHERE idx = 7)",
         "UPDATE event SET body = '{\"forged\":1}', hash = sha256('{\"forged\":1}') WHERE event_id "
         "= (SELECT event_id FROM ledger_entry WHERE idx = 7)",
         "UPDATE event SET tenant_id = 'globex' WHERE event_id = (SELECT event_id FROM ledger_entry "

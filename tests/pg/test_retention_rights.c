@@ -51,6 +51,17 @@ static void test_nobody_expires_by_hand(void **state)
     ledger_fixture_verify(fixture, 50);
 }
 
+/* As the migrations leave it: all of the table's triggers fire for a replica, too. */
+static void test_triggers_are_always_on(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    assert_int_equal(
+        ledger_fixture_number(fixture, "SELECT count(*) FILTER (WHERE tgenabled = 'A') * 10 + "
+                                       "count(*) FILTER (WHERE tgenabled <> 'A') FROM pg_trigger "
+                                       "WHERE tgrelid = 'event'::regclass AND NOT tgisinternal"),
+        30);
+}
+
 /* The function's owner, if somebody could log in as it: that step and no other. */
 static void test_nothing_but_that_step(void **state)
 {
@@ -242,13 +253,10 @@ static void test_two_at_once_take_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        AGED_TEST(test_nobody_expires_by_hand),
-        AGED_TEST(test_nothing_but_that_step),
-        AGED_TEST(test_a_tombstone_stays),
-        AGED_TEST(test_no_event_is_born_expired),
-        AGED_TEST(test_a_longer_policy_holds_at_once),
-        AGED_TEST(test_a_change_waits_for_the_batch),
-        AGED_TEST(test_two_at_once_take_turns),
+        AGED_TEST(test_nobody_expires_by_hand),       AGED_TEST(test_triggers_are_always_on),
+        AGED_TEST(test_nothing_but_that_step),        AGED_TEST(test_a_tombstone_stays),
+        AGED_TEST(test_no_event_is_born_expired),     AGED_TEST(test_a_longer_policy_holds_at_once),
+        AGED_TEST(test_a_change_waits_for_the_batch), AGED_TEST(test_two_at_once_take_turns),
     };
     return cmocka_run_group_tests_name("retention_rights", tests, ledger_fixture_group_setup,
                                        ledger_fixture_group_teardown);
