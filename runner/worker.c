@@ -58,14 +58,21 @@ void give_back(struct worker *worker, struct pg *pg, const struct claim *claim)
         log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
 }
 
-/* Waits to be given work by the claimer; false once the worker drains. */
-static bool wait_for_work(struct slot *slot)
+static void become_idle(struct slot *slot)
 {
     struct worker *worker = slot->worker;
     (void)pthread_mutex_lock(&worker->mutex);
     slot->idle = true;
     if (worker->starved)
         (void)pthread_cond_broadcast(&worker->wake);
+    (void)pthread_mutex_unlock(&worker->mutex);
+}
+
+/* An idle slot waits to be given work by the claimer; false once the worker drains. */
+static bool wait_for_work(struct slot *slot)
+{
+    struct worker *worker = slot->worker;
+    (void)pthread_mutex_lock(&worker->mutex);
     while (!slot->busy && !worker->draining)
         (void)pthread_cond_wait(&slot->news, &worker->mutex);
     slot->idle = false;
@@ -114,7 +121,7 @@ static void *slot_main(void *context)
 {
     struct slot *slot = context;
     static const struct uuid inspects = {{0}};
-    while (wait_for_work(slot)) {
+    for (; wait_for_work(slot); become_idle(slot)) {
         bool ended = true;
         if (uuid_equal(&slot->execution_id, &inspects))
             inspect(slot);
@@ -160,6 +167,7 @@ static int start_slots(struct worker *worker, struct fault *fault)
         if (pthread_create(&slot->thread, NULL, slot_main, slot) != 0)
             return fault_set(fault, FAULT_INTERNAL, "cannot start a slot's thread");
         slot->started = true;
+        become_idle(slot);
     }
     return 0;
 }
