@@ -8,9 +8,9 @@
  * The signer looks at what is new and at what it builds on; the scrub finds what was changed since
  * and has not been looked at, before somebody asks for it. It reads through a connection of its
  * own, in steps of at most LEDGER_SCRUB_MAX entries, and holds no more of the log than a compact
- * range and the right edge's tiles (with what a step reads, less than a MiB). It keeps nothing on
- * disk: a pass begins anew with the process, for a pass is worth something at its end only, by what
- * was true while it lasted.
+ * range, the right edge's tiles and what a step reads (less than 1 MiB). It keeps nothing on disk:
+ * a pass begins anew with the process. What an earlier one has seen would be the word of a file;
+ * and passes come one after the other, so that nothing is lost but some time.
  */
 #pragma once
 

@@ -303,6 +303,20 @@ FORK = ("INSERT INTO ledger_entry SELECT max(idx) + 1, gen_random_uuid(), 'acme'
         " (SELECT max(size) AS n FROM ledger_batch) head")
 
 
+def test_scrub_goes_on_in_a_stopped_log(world):
+    """Whoever stopped it could only say that a root differs: the scrub says which entry. The first reason stays."""
+    world.ledger_is_complete()
+    keep(world)
+    daemon = world.daemons["ledger"]
+    world.db.sql("UPDATE ledger_lease SET problem = 'somebody was here'")
+    assert stopped(world, "ledger", "somebody was here") == "somebody was here"
+    tamper(world, "UPDATE ledger_entry SET hash = sha256('forged') WHERE idx = 100")
+    wait.until(60, "the scrub has found it", lambda: metric(daemon, "sallyport_ledger_scrub_differences_total") == 1)
+    assert "entry 100 of the ledger is" in daemon.said("the scrub found a difference in the ledger")[-1]["problem"]
+    assert stopped(world, "ledger", "somebody was here") == "somebody was here"
+    goes_on(world)
+
+
 # ---- standbys ----
 
 def test_edited_tile_found_by_a_standby(world):
