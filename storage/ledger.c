@@ -122,7 +122,7 @@ int ledger_entries_read(struct pg *pg, uint64_t from, uint64_t to, struct digest
     return 0;
 }
 
-static int note_append(struct buf *ret_note, struct span note, struct fault *fault)
+int ledger_note_append(struct buf *ret_note, struct span note, struct fault *fault)
 {
     buf_append(ret_note, note.data, note.len);
     return buf_failed(ret_note) ? fault_set(fault, FAULT_INTERNAL,
@@ -141,7 +141,7 @@ int ledger_checkpoint_latest(struct pg *pg, uint64_t *ret_size, struct digest *r
         return -1;
     if (PQntuples(row) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "the ledger has no checkpoint yet");
-    if (ret_note != NULL && note_append(ret_note, pg_get_bytes(row, 0, 2), fault) != 0)
+    if (ret_note != NULL && ledger_note_append(ret_note, pg_get_bytes(row, 0, 2), fault) != 0)
         return -1;
     *ret_size = (uint64_t)pg_get_int(row, 0, 0);
     *ret_root = pg_get_digest(row, 0, 1);
@@ -161,7 +161,7 @@ int ledger_checkpoint_read_at(struct pg *pg, uint64_t size, struct buf *ret_note
     if (PQntuples(row) == 0)
         return fault_set(fault, FAULT_NOT_FOUND, "no checkpoint of size %" PRIu64 " was signed",
                          size);
-    return note_append(ret_note, pg_get_bytes(row, 0, 0), fault);
+    return ledger_note_append(ret_note, pg_get_bytes(row, 0, 0), fault);
 }
 
 /* Nothing was inserted: either another leads, or there is one of that size. */

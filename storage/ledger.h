@@ -70,6 +70,8 @@ int ledger_edge_read(struct pg *pg, uint64_t size, struct tile_edge *ret_edge,
  * FAULT_NOT_FOUND before the first. */
 int ledger_checkpoint_latest(struct pg *pg, uint64_t *ret_size, struct digest *ret_root,
                              struct buf *ret_note, struct fault *fault) MUST_CHECK;
+/* Appends a note's text that a statement gave. */
+int ledger_note_append(struct buf *ret_note, struct span note, struct fault *fault) MUST_CHECK;
 /* The signed note of that size, appended. FAULT_NOT_FOUND if no tree of it was signed. */
 int ledger_checkpoint_read_at(struct pg *pg, uint64_t size, struct buf *ret_note,
                               struct fault *fault) MUST_CHECK;

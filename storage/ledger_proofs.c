@@ -94,14 +94,6 @@ static int path_open(struct pg *pg, const PGresult *rows, uint64_t index, uint64
     return 0;
 }
 
-static int note_append(struct buf *ret_note, struct span note, struct fault *fault)
-{
-    buf_append(ret_note, note.data, note.len);
-    return buf_failed(ret_note) ? fault_set(fault, FAULT_INTERNAL,
-                                            "a checkpoint of %zu bytes does not fit", note.len)
-                                : 0;
-}
-
 int ledger_inclusion_read(struct pg *pg, const char *tenant, const struct uuid *event_id,
                           bool executions_only, struct ledger_inclusion *ret_inclusion,
                           struct buf *ret_note, struct fault *fault)
@@ -139,7 +131,7 @@ int ledger_inclusion_read(struct pg *pg, const char *tenant, const struct uuid *
         proof_inclusion(&source, found.index, found.size, &found.proof, fault) != 0 ||
         merkle_inclusion_verify(found.index, found.size, &leaf, &found.proof, &found.root, fault) !=
             0 ||
-        note_append(ret_note, pg_get_bytes(rows, 0, NOTE), fault) != 0)
+        ledger_note_append(ret_note, pg_get_bytes(rows, 0, NOTE), fault) != 0)
         return -1;
     *ret_inclusion = found;
     return 0;
@@ -184,7 +176,7 @@ int ledger_consistency_read(struct pg *pg, int64_t from, int64_t to,
     if ((!pg_is_null(rows, 0, FROM_ROOT) && !pg_is_null(rows, 0, TO_ROOT) &&
          merkle_consistency_verify(found.from, &old_root, found.to, &new_root, &found.proof,
                                    fault) != 0) ||
-        note_append(ret_note, pg_get_bytes(rows, 0, NOTE), fault) != 0)
+        ledger_note_append(ret_note, pg_get_bytes(rows, 0, NOTE), fault) != 0)
         return -1;
     *ret_consistency = found;
     return 0;

@@ -105,8 +105,18 @@ static enum answer answer_thread(struct request *request)
                                 "context", (const char *)request_context(request)));
 }
 
+/* Who asks, by the connection. */
+static enum answer answer_address(struct request *request)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    struct http_address address = request_address(request);
+    (void)inet_ntop(AF_INET6, address.bytes, text, sizeof text);
+    return reply_bytes(request, 200, "text/plain", span_text(text));
+}
+
 static const struct route routes[] = {
     {.method = HTTP_GET, .path = "/ok", .handle = answer_ok},
+    {.method = HTTP_GET, .path = "/address", .handle = answer_address},
     {.method = HTTP_GET, .path = "/deferred", .handle = answer_deferred},
     {.method = HTTP_GET, .path = "/blocked", .handle = answer_blocked},
     {.method = HTTP_GET, .path = "/thread", .handle = answer_thread},
@@ -500,6 +510,20 @@ static void test_connection_limits(void **state)
     http_stop(http);
 }
 
+static void test_the_address_of_the_other_end(void **state)
+{
+    (void)state;
+    struct http_config config = test_config(routes, ARRAY_LEN(routes));
+    struct http *http = test_start(&config);
+    struct reply *reply = ask(http_port(http), "GET /address HTTP/1.1\r\n" HOST
+                                               "X-Forwarded-For: 203.0.113.9\r\n\r\n");
+    assert_int_equal(reply->status, 200);
+    assert_int_equal(reply->body_len, strlen("::ffff:127.0.0.1"));
+    assert_memory_equal(reply->body, "::ffff:127.0.0.1", reply->body_len);
+    reply_free(reply);
+    http_stop(http);
+}
+
 static void test_ipv6(void **state)
 {
     (void)state;
@@ -514,11 +538,14 @@ static void test_ipv6(void **state)
                                    .sin6_port = htons((uint16_t)http_port(http)),
                                    .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    static const char text[] = "GET /ok HTTP/1.1\r\n" HOST "\r\n";
+    static const char text[] = "GET /address HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
     assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
-    char in[16] = "";
-    assert_true(recv(fd, in, sizeof in - 1, 0) > 0);
-    assert_true(text_begins(in, "HTTP/1.1 204"));
+    char in[4096] = "";
+    size_t len = 0;
+    for (ssize_t more; (more = recv(fd, in + len, sizeof in - 1 - len, 0)) > 0;)
+        len += (size_t)more;
+    assert_true(text_begins(in, "HTTP/1.1 200"));
+    assert_non_null(strstr(in, "\r\n\r\n::1"));
     (void)close(fd);
     http_stop(http);
 }
@@ -536,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_threads_have_their_own),
         cmocka_unit_test(test_start_fails),
         cmocka_unit_test(test_connection_limits),
+        cmocka_unit_test(test_the_address_of_the_other_end),
         cmocka_unit_test(test_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
