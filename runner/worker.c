@@ -231,7 +231,8 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker,
         worker->keeper_started = pthread_create(&worker->keeper, NULL, keeper_main, worker) == 0;
         if (!worker->keeper_started)
             (void)fault_set(fault, FAULT_INTERNAL, "cannot start the keeper's thread");
-        else if (start_reaper(worker, fault) == 0)
+        else if (start_reaper(worker, fault) == 0 &&
+                 live_start(config->database, &worker->live, fault) == 0)
             status = start_slots(worker, fault);
     }
     if (status != 0) {
@@ -320,6 +321,7 @@ void worker_stop(struct worker *worker, int hurry_fd)
         if (slot->cancel_fd >= 0)
             (void)close(slot->cancel_fd);
     }
+    live_stop(worker->live);
     stop_reaper(worker);
     stop_keeper(worker); /* the lease holds until the last run is stored */
     pg_free(worker->reaper_pg);

@@ -1,30 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an execution leaves the queue for its history. */
 #include "storage/events.h"
+#include "storage/outputs.h"
 #include "storage/queue_parts.h"
-
-#define OUTPUT_CHUNK ((size_t)1024 * 1024)
-
-static int store_output(struct pg *tx, const struct claim *claim, const char *tenant,
-                        const char *stream, struct span data, struct fault *fault)
-{
-    static const struct pg_statement insert = {
-        "queue_output", "INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
-                        " VALUES ($1, $2, $3, $4, $5)"};
-    int32_t n = 0;
-    for (size_t at = 0; at < data.len; at += OUTPUT_CHUNK, n++) {
-        size_t len = data.len - at < OUTPUT_CHUNK ? data.len - at : OUTPUT_CHUNK;
-        struct pg_params params = {0};
-        pg_uuid(&params, &claim->execution_id);
-        pg_text(&params, stream);
-        pg_int4(&params, n);
-        pg_text(&params, tenant);
-        pg_bytes(&params, span_of(data.data + at, len));
-        if (pg_step(tx, &insert, &params, NULL, fault) != 0)
-            return -1;
-    }
-    return 0;
-}
 
 /* The queue row decides: whoever deletes it ends the execution. */
 static int move_to_history(struct pg *tx, const struct claim *claim, const struct ending *ending,
@@ -85,8 +63,10 @@ int queue_finish(struct pg *pg, const struct claim *claim, const char *tenant,
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, NULL);
     if (move_to_history(tx, claim, ending, only_expired, fault) != 0 ||
-        store_output(tx, claim, tenant, "stdout", ending->stdout_stored, fault) != 0 ||
-        store_output(tx, claim, tenant, "stderr", ending->stderr_stored, fault) != 0)
+        outputs_write_end(tx, claim, tenant, "stdout", ending->stdout_stored, ending->live,
+                          fault) != 0 ||
+        outputs_write_end(tx, claim, tenant, "stderr", ending->stderr_stored, ending->live,
+                          fault) != 0)
         return -1;
     return events_commit(tx, &ending->event, 1, fault);
 }
