@@ -497,6 +497,32 @@ static void test_live_answer_has_a_pulse(void **state)
     wait_for(&freed);
 }
 
+/* It has nothing to say, and its next pulse is far away. */
+static void test_client_of_a_live_answer_leaves(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct client *client = client_open(port);
+        get(client, "/live");
+        reply_free(head_of(client));
+        wait_for(&asked);
+        if (way == 0) { /* it closes, with a reset, or ends its side */
+            client_close(client);
+        } else if (way == 1) {
+            const struct linger at_once = {.l_onoff = 1};
+            (void)setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+            client_close(client);
+        } else {
+            assert_int_equal(shutdown(client->fd, SHUT_WR), 0);
+            while (client_fill(client) > 0) {
+            }
+            client_close(client);
+        }
+        wait_for(&freed);
+        assert_true(http_wait_idle(http, 10000));
+    }
+}
+
 static void test_stop_with_a_live_answer(void **state)
 {
     (void)state;
@@ -547,6 +573,7 @@ int main(void)
         WITH_SERVER(test_answers_in_flight_are_bounded),
         WITH_SERVER(test_live_answer_is_woken),
         WITH_SERVER(test_live_answer_has_a_pulse),
+        WITH_SERVER(test_client_of_a_live_answer_leaves),
         WITH_SERVER(test_stop_with_a_live_answer),
         WITH_SERVER(test_drain_with_a_live_answer),
     };
