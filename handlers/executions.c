@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/executions and below: what became of jobs. */
 #include "handlers/execution_json.h"
-#include "handlers/followers.h"
+#include "handlers/follower.h"
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
@@ -160,7 +160,7 @@ static enum answer reply_output(struct request *request, const char *stream)
     if (request_check_query(request, known, NULL, &fault) != 0 ||
         path_uuid(request, &id, &fault) != 0 || read_follow(request, &follow, &offset, &fault) != 0)
         return reply_fault(request, &fault);
-    return follow ? followers_answer(request, &id, stream, offset)
+    return follow ? follower_answer(request, &id, stream, offset)
                   : reply_stored(request, &id, stream);
 }
 

@@ -16,8 +16,3 @@ int followers_start(struct gateway *gateway, struct followers **ret_followers,
                     struct fault *fault) MUST_CHECK;
 /* No request may be in flight any more. NULL-safe. */
 void followers_stop(struct followers *followers);
-
-/* Answers with the stored bytes of "stdout" or "stderr" from `offset` on, and with what comes,
- * until the execution has ended, the caller's key lives no more, or the server drains. */
-enum answer followers_answer(struct request *request, const struct uuid *execution_id,
-                             const char *stream, int64_t offset);
