@@ -353,16 +353,16 @@ static void test_cut_without_a_length_is_a_reset(void **state)
     (void)state;
     struct client *client = client_open(port);
     bool reset;
-    client_send(client, "GET /supply?total=20000&fails_at=10000 HTTP/1.0\r\n\r\n");
+    client_send(client, "GET /supply?total=50000&fails_at=10000 HTTP/1.0\r\n\r\n");
     struct reply *reply = head_of(client);
     assert_int_equal(reply->status, 200);
     reply_free(reply);
-    assert_true(drain(client, &reset) < 20000);
+    assert_true(drain(client, &reset) < 50000);
     assert_true(reset);
     client_close(client);
 
     client = client_open(port);
-    get(client, "/supply?total=20000&fails_at=10000");
+    get(client, "/supply?total=50000&fails_at=10000");
     while (client_fill(client) > 0)
         assert_null(memmem(client->in, client->in_len, "\r\n0\r\n\r\n", 7));
     client_close(client);
