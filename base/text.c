@@ -48,6 +48,21 @@ size_t utf8_cut(const void *data, size_t len, size_t max)
     return cut;
 }
 
+size_t utf8_ragged(const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        uint8_t byte = bytes[len - back];
+        if ((byte & 0xC0) == 0x80)
+            continue;
+        if (byte < 0xC2 || byte > 0xF4)
+            return 0;
+        size_t need = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+        return need > back ? back : 0;
+    }
+    return 0;
+}
+
 bool text_in_set(const char *text, size_t len, size_t min, size_t max, const char *allowed)
 {
     if (len < min || len > max)

@@ -11,6 +11,10 @@ bool utf8_valid(const void *data, size_t len);
  * valid UTF-8. */
 size_t utf8_cut(const void *data, size_t len, size_t max);
 
+/* The bytes, 0 to 3, of a character begun but not ended at the end of text whose beginning may be
+ * anything. */
+size_t utf8_ragged(const void *data, size_t len);
+
 /* True if len is in [min, max] and each byte is in `allowed`. */
 bool text_in_set(const char *text, size_t len, size_t min, size_t max, const char *allowed);
 

@@ -89,6 +89,7 @@ static const struct option exec_list_options[] = {
 
 static const struct option logs_options[] = {
     {.name = "stderr", .help = "standard error instead of standard output"},
+    {.name = "follow", .help = "as it is written, until the execution has ended"},
 };
 
 static const struct option wait_options[] = {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/uuid.h"
 #include "cli/commands.h"
+#include "cli/exec_follow.h"
 #include "cli/outcome.h"
 #include "cli/query.h"
 #include "ledger/state.h"
@@ -226,6 +227,8 @@ int exec_logs(struct client *client, const struct args *args, struct fault *faul
     const char *part = args_flag(args, "stderr") ? "/stderr" : "/stdout";
     if (execution_path(args->operands[0], part, &path, fault) != 0)
         return -1;
+    if (args_flag(args, "follow"))
+        return exec_follow(client, buf_text(&path), fault);
     struct http_request request = {.method = "GET",
                                    .path = buf_text(&path),
                                    .accept = "application/octet-stream",

@@ -38,11 +38,13 @@ struct http_request {
     size_t answer_max; /* bytes of a 2xx body; 0: HTTP_ANSWER_MAX */
     http_sink *sink;   /* NULL: the body goes into the answer */
     void *sink_context;
+    bool live; /* an answer that goes on: no deadline, but silence may not last HTTP_LIVE_SECONDS */
     bool slow; /* no deadline but the stall limit, and no limit on a sink's bytes but answer_max */
 };
 
 #define HTTP_ANSWER_MAX ((size_t)32 * 1024 * 1024)
 #define HTTP_CURSOR_MAX 256
+#define HTTP_LIVE_SECONDS 60 /* the server gives a sign of life every 15 */
 
 struct http_answer {
     long status;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "cli/http_parts.h"
 #include "cli/outcome.h"
 
@@ -18,6 +19,7 @@ struct call {
     struct digest_stream *digest;
     int64_t sent;
     size_t received;
+    int64_t heard_ms;   /* monotonic: when something came last */
     struct fault fault; /* code FAULT_NONE until something of ours goes wrong */
 };
 
@@ -65,6 +67,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     struct call *call = context;
     size_t len = size * count;
     long status = 0;
+    call->heard_ms = clock_monotonic_ms();
     (void)curl_easy_getinfo(call->http->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200 || status > 299) { /* a problem: what is past its bound is of no use */
         if (call->answer->body.len + len <= PROBLEM_MAX)
@@ -190,6 +193,36 @@ static void set_body(const struct call *call)
         (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* Of an answer that goes on: curl asks about once a second. Not 0: it has gone silent. */
+static int check_life(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                      curl_off_t up)
+{
+    struct call *call = context;
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    if (clock_monotonic_ms() - call->heard_ms <= HTTP_LIVE_SECONDS * 1000)
+        return 0;
+    (void)fault_set(&call->fault, FAULT_REQUEST_TIMEOUT, "nothing came from %.100s for %d s",
+                    call->http->url, HTTP_LIVE_SECONDS);
+    return 1;
+}
+
+/* How long it may take; ever so slow is slow enough for an answer that goes on. */
+static void set_deadline(const struct call *call, void *context)
+{
+    CURL *curl = call->http->curl;
+    const struct http_request *request = call->request;
+    if (request->live) {
+        (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, check_life);
+        (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, context);
+        return;
+    }
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS + request->wait_seconds);
+    if (!request->slow)
+        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS + request->wait_seconds);
+}
+
 static void set_options(const struct call *call, const char *url, struct curl_slist *headers)
 {
     CURL *curl = call->http->curl;
@@ -202,11 +235,7 @@ static void set_options(const struct call *call, const char *url, struct curl_sl
     (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "sallyport/" SALLYPORT_VERSION);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, call->http->error);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
-                           STALL_SECONDS + call->request->wait_seconds);
-    if (!call->request->slow)
-        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS + call->request->wait_seconds);
+    set_deadline(call, context);
     if (call->http->loopback) /* whatever proxy the environment names is not for it */
         (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (call->http->ca_file != NULL)
@@ -273,7 +302,8 @@ int http_call(struct http *http, const struct http_request *request, struct http
     if (request->sink != NULL || max < PROBLEM_MAX)
         max = PROBLEM_MAX;
     AUTO_HTTP_ANSWER struct http_answer answer = {.body = BUF(max)};
-    struct call call = {.http = http, .request = request, .answer = &answer};
+    struct call call = {
+        .http = http, .request = request, .answer = &answer, .heard_ms = clock_monotonic_ms()};
     call.digest = digest_stream_new();
     if (call.digest == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /v1/executions and below: what became of jobs. */
 #include "handlers/execution_json.h"
+#include "handlers/follower.h"
 #include "handlers/gateway.h"
 #include "handlers/handlers.h"
 #include "handlers/media.h"
+#include "storage/outputs.h"
 #include "trust/token.h"
 
 #include <string.h>
@@ -115,19 +117,51 @@ enum answer handle_execution_manifest(struct request *request)
     return reply_buf(request, 200, "application/jose", &token);
 }
 
-static enum answer reply_output(struct request *request, const char *stream)
+static enum answer reply_stored(struct request *request, const struct uuid *id, const char *stream)
 {
     struct fault fault;
-    struct uuid id;
     AUTO_EXECUTION struct execution execution = {0};
     AUTO_BUF struct buf bytes = BUF(OUTPUT_MAX);
     const char *tenant = caller_of(request)->tenant_id;
-    if (request_check_query(request, NULL, NULL, &fault) != 0 ||
-        path_uuid(request, &id, &fault) != 0 ||
-        executions_get(pg_of(request), tenant, &id, &execution, &fault) != 0 ||
-        executions_output(pg_of(request), tenant, &id, stream, &bytes, &fault) != 0)
+    if (executions_get(pg_of(request), tenant, id, &execution, &fault) != 0 ||
+        outputs_read(pg_of(request), tenant, id, stream, 0, OUTPUT_MAX, &bytes, &fault) != 0)
         return reply_fault(request, &fault);
     return reply_buf(request, 200, "application/octet-stream", &bytes);
+}
+
+/* follow=true, and where from: an event source that reconnects names the last event it has. */
+static int read_follow(const struct request *request, bool *ret_follow, int64_t *ret_offset,
+                       struct fault *fault)
+{
+    const char *follow = request_query(request, "follow", 0);
+    bool wanted = follow != NULL && strcmp(follow, "true") == 0;
+    int64_t offset;
+    if (follow != NULL && !wanted && strcmp(follow, "false") != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "follow: expected true or false");
+    if (query_int(request, "offset", 0, OUTPUT_OFFSET_MAX, -1, &offset, fault) != 0)
+        return -1;
+    if (offset >= 0 && !wanted)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST, "offset: only with follow=true");
+    if (wanted &&
+        header_int(request, "Last-Event-ID", 0, OUTPUT_OFFSET_MAX, offset, &offset, fault) != 0)
+        return -1;
+    *ret_follow = wanted;
+    *ret_offset = offset < 0 ? 0 : offset;
+    return 0;
+}
+
+static enum answer reply_output(struct request *request, const char *stream)
+{
+    static const char *const known[] = {"follow", "offset", NULL};
+    struct fault fault;
+    struct uuid id;
+    bool follow;
+    int64_t offset;
+    if (request_check_query(request, known, NULL, &fault) != 0 ||
+        path_uuid(request, &id, &fault) != 0 || read_follow(request, &follow, &offset, &fault) != 0)
+        return reply_fault(request, &fault);
+    return follow ? follower_answer(request, &id, stream, offset)
+                  : reply_stored(request, &id, stream);
 }
 
 enum answer handle_execution_stdout(struct request *request)

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "handlers/batcher.h"
+#include "handlers/followers.h"
 #include "handlers/monitor.h"
 #include "handlers/refusals.h"
 #include "handlers/strangers.h"
@@ -55,6 +56,7 @@ int gateway_open(const struct gateway_config *config, struct gateway **ret_gatew
         (config->ledger_public_rate > 0 &&
          strangers_new(config->ledger_public_rate, &gateway->strangers, fault) != 0) ||
         waiters_start(gateway, &gateway->waiters, fault) != 0 ||
+        followers_start(gateway, &gateway->followers, fault) != 0 ||
         batcher_start(gateway, &gateway->batcher, fault) != 0 ||
         monitor_start(gateway, &gateway->monitor, fault) != 0)
         return -1;
@@ -74,6 +76,7 @@ void gateway_free(struct gateway *gateway)
     monitor_stop(gateway->monitor);
     batcher_stop(gateway->batcher); /* hands on to the waiters, so it goes before them */
     waiters_stop(gateway->waiters);
+    followers_stop(gateway->followers);
     strangers_free(gateway->strangers);
     refusals_free(gateway->refusals);
     ttl_cache_free(gateway->keys);

@@ -14,6 +14,7 @@
 
 struct batcher;
 struct waiters;
+struct followers;
 struct monitor;
 struct refusals;
 struct strangers;
@@ -44,6 +45,7 @@ struct gateway {
     struct ttl_cache *keys;    /* "tenant kid" -> struct known_key */
     struct batcher *batcher;
     struct waiters *waiters;
+    struct followers *followers;
     struct monitor *monitor;
     struct refusals *refusals;
     struct strangers *strangers; /* NULL: the log is not public */
@@ -51,7 +53,7 @@ struct gateway {
     pthread_mutex_t parsing; /* held while an attached document is a tree: see trust/document.h */
 };
 
-/* Opens connections and starts the writer, waiter and monitor threads. */
+/* Opens connections and starts the writer, waiter, follower and monitor threads. */
 int gateway_open(const struct gateway_config *config, struct gateway **ret_gateway,
                  struct fault *fault) MUST_CHECK;
 /* Lets nobody wait any longer; call between http_drain() and http_wait_idle(). */

@@ -74,10 +74,9 @@ int path_digest(const struct request *request, struct digest *ret_digest, struct
     return 0;
 }
 
-int query_int(const struct request *request, const char *name, int64_t min, int64_t max,
-              int64_t fallback, int64_t *ret_value, struct fault *fault)
+static int read_int(const char *text, const char *name, int64_t min, int64_t max, int64_t fallback,
+                    int64_t *ret_value, struct fault *fault)
 {
-    const char *text = request_query(request, name, 0);
     if (text == NULL) {
         *ret_value = fallback;
         return 0;
@@ -91,6 +90,18 @@ int query_int(const struct request *request, const char *name, int64_t min, int6
                          "%s: expected an integer of %" PRId64 " to %" PRId64, name, min, max);
     *ret_value = value;
     return 0;
+}
+
+int query_int(const struct request *request, const char *name, int64_t min, int64_t max,
+              int64_t fallback, int64_t *ret_value, struct fault *fault)
+{
+    return read_int(request_query(request, name, 0), name, min, max, fallback, ret_value, fault);
+}
+
+int header_int(const struct request *request, const char *name, int64_t min, int64_t max,
+               int64_t fallback, int64_t *ret_value, struct fault *fault)
+{
+    return read_int(request_header(request, name), name, min, max, fallback, ret_value, fault);
 }
 
 int query_time(const struct request *request, const char *name, int64_t *ret_ms,

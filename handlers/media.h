@@ -31,6 +31,9 @@ int path_digest(const struct request *request, struct digest *ret_digest,
  * is absent. */
 int query_int(const struct request *request, const char *name, int64_t min, int64_t max,
               int64_t fallback, int64_t *ret_value, struct fault *fault) MUST_CHECK;
+/* The same of a header. */
+int header_int(const struct request *request, const char *name, int64_t min, int64_t max,
+               int64_t fallback, int64_t *ret_value, struct fault *fault) MUST_CHECK;
 /* RFC 3339, INT64_MIN where it is absent. */
 int query_time(const struct request *request, const char *name, int64_t *ret_ms,
                struct fault *fault) MUST_CHECK;

@@ -58,21 +58,6 @@ static bool put_of(json_t *object, const char *stream, const char *suffix, json_
 
 /* Streams */
 
-/* The bytes of a character begun but not ended at the end of the text, 0 to 3. */
-static size_t ragged_tail(struct span text)
-{
-    for (size_t back = 1; back <= 3 && back <= text.len; back++) {
-        uint8_t byte = text.data[text.len - back];
-        if ((byte & 0xC0) == 0x80)
-            continue;
-        if (byte < 0xC2 || byte > 0xF4)
-            return 0;
-        size_t need = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
-        return need > back ? back : 0;
-    }
-    return 0;
-}
-
 /* As text where it can be, else as base64. What was cut, here or when it was stored, may end
  * inside a character, which is then left out; what is whole may not. */
 static bool put_inline(json_t *data, const char *name, const struct finished_stream *stream)
@@ -84,7 +69,7 @@ static bool put_inline(json_t *data, const char *name, const struct finished_str
         all.len = EVENT_STREAM_INLINE_MAX;
     struct span text = all;
     if (all.len < stream->whole_bytes)
-        text.len -= ragged_tail(text);
+        text.len -= utf8_ragged(text.data, text.len);
     if (utf8_valid(text.data, text.len) &&
         (text.len == 0 || memchr(text.data, '\0', text.len) == NULL))
         return put(data, name,

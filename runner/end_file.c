@@ -227,6 +227,7 @@ int end_file_read(struct span file, struct end_file *ret_file, struct fault *fau
     struct event event = take_event(&reader, &ending);
     ending.stdout_stored = take(&reader, "stdout", 0, END_FILE_STREAM_MAX, false);
     ending.stderr_stored = take(&reader, "stderr", 0, END_FILE_STREAM_MAX, false);
+    ending.live = true; /* the file does not say: whoever stores it looks */
     if (reader.wrong != NULL)
         return refuse(fault, reader.wrong);
     if (reader.left != 0)

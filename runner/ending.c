@@ -238,6 +238,7 @@ static int end_started(struct job *job, struct sandbox_result *result, bool whol
         ending.stderr_bytes = (int64_t)output[SANDBOX_STDERR].bytes;
         ending.stdout_stored = buf_span(&output[SANDBOX_STDOUT].stored);
         ending.stderr_stored = buf_span(&output[SANDBOX_STDERR].stored);
+        ending.live = job->live;
     }
     return job_store(job, &ending, fault);
 }

@@ -162,6 +162,9 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
         inputs[i] =
             (struct sandbox_input){m->inputs[i].name, (const char *)paths.data + offsets[i]};
     struct uuid_text id = uuid_format(&job->claim.execution_id);
+    struct worker *worker = job->slot->worker;
+    struct tap tap;
+    live_enter(worker->live, &job->claim, &tap);
     struct sandbox_job sandbox_job = {
         .id = id.text,
         .rootfs = cache_entry_root(job->entry),
@@ -176,8 +179,13 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
         .stdin_data = m->stdin_text == NULL ? span_of("", 0) : span_text(m->stdin_text),
         .limits = job->limits,
         .cancel_fd = job->slot->cancel_fd,
+        .sink = live_sink,
+        .sink_context = &tap,
+        .watch = &tap.watch,
     };
-    return sandbox_run(job->slot->worker->config.sandbox, &sandbox_job, ret_result, fault);
+    int status = sandbox_run(worker->config.sandbox, &sandbox_job, ret_result, fault);
+    job->live = live_leave(&tap);
+    return status;
 }
 
 /* Was it asked to end, though not when it was loaded? */

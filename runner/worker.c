@@ -209,6 +209,7 @@ static int start_all(struct worker *worker, struct fault *fault)
                    connect_helpers(worker, fault) != 0 ||
                    start_thread(worker, &worker->reaper, "reaper", reaper_main, fault) != 0 ||
                    start_thread(worker, &worker->starter, "starter", starter_main, fault) != 0 ||
+                   live_start(worker->config.database, &worker->live, fault) != 0 ||
                    start_slots(worker, fault) != 0 ||
                    start_thread(worker, &worker->claimer, "claimer", claimer_main, fault) != 0
                ? -1
@@ -336,6 +337,7 @@ void worker_stop(struct worker *worker, int hurry_fd)
     join_thread(&worker->claimer);
     stop_slots(worker);
     stop_starter(worker); /* slots wait for it */
+    live_stop(worker->live);
     stop_reaper(worker);
     finisher_stop(worker->finisher);
     stop_keeper(worker); /* the lease holds until the last run is stored */

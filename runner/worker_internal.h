@@ -9,6 +9,7 @@
 #include "ledger/finished.h"
 #include "runner/command.h"
 #include "runner/finisher.h"
+#include "runner/live.h"
 #include "runner/worker.h"
 #include "storage/armory.h"
 #include "storage/queue.h"
@@ -74,6 +75,7 @@ struct worker {
     int reaper_fd; /* eventfd that ends the reaper */
     _Atomic int64_t held_since_ms; /* monotonic: the lease has been renewed in time since then */
     _Atomic int64_t renewed_ms;    /* monotonic: of the last renewal */
+    struct live *live;
     int slot_count;
     struct slot *slots;
     _Atomic uint64_t started, ended, refused, returned, lost;
@@ -144,6 +146,7 @@ struct job {
     json_t *checks; /* isolation_checks, as they hold for it; NULL until it is started */
     struct sandbox_limits limits;
     int64_t started_ms; /* 0: not yet */
+    bool live;          /* some of its output may have been stored while it ran */
     struct event *started_event;
 };
 

@@ -3,6 +3,29 @@
 
 #include <string.h>
 
+void output_watch_begin(struct output_watch *watch)
+{
+    *watch = (struct output_watch){0};
+    (void)pthread_mutex_init(&watch->lock, NULL);
+}
+
+void output_watch_end(struct output_watch *watch)
+{
+    (void)pthread_mutex_destroy(&watch->lock);
+}
+
+void output_watch_read(struct output_watch *watch, enum sandbox_stream stream, size_t offset,
+                       struct buf *ret_bytes)
+{
+    (void)pthread_mutex_lock(&watch->lock);
+    const struct buf *stored = watch->stored[stream];
+    if (stored != NULL && stored->len > offset) {
+        size_t there = stored->len - offset, room = ret_bytes->max - ret_bytes->len;
+        buf_append(ret_bytes, stored->data + offset, there < room ? there : room);
+    }
+    (void)pthread_mutex_unlock(&watch->lock);
+}
+
 int output_begin(struct output *output, enum sandbox_stream stream, size_t cap, sandbox_sink *sink,
                  void *sink_context)
 {
@@ -19,6 +42,32 @@ int output_begin(struct output *output, enum sandbox_stream stream, size_t cap, 
     return 0;
 }
 
+/* What is watched is shown, or with NULL shown no more. */
+static void show(const struct output *output, const struct buf *stored)
+{
+    if (output->watch == NULL)
+        return;
+    (void)pthread_mutex_lock(&output->watch->lock);
+    output->watch->stored[output->stream] = stored;
+    (void)pthread_mutex_unlock(&output->watch->lock);
+}
+
+void output_share(struct output *output, struct output_watch *watch)
+{
+    output->watch = watch;
+    show(output, &output->so_far.stored);
+}
+
+/* The bytes may move while they grow. */
+static void store(struct output *output, const void *data, size_t len)
+{
+    if (output->watch != NULL)
+        (void)pthread_mutex_lock(&output->watch->lock);
+    buf_append(&output->so_far.stored, data, len);
+    if (output->watch != NULL)
+        (void)pthread_mutex_unlock(&output->watch->lock);
+}
+
 void output_feed(struct output *output, const void *data, size_t len)
 {
     struct sandbox_output *so_far = &output->so_far;
@@ -32,7 +81,7 @@ void output_feed(struct output *output, const void *data, size_t len)
     if (keep == 0)
         return;
     uint64_t offset = so_far->stored.len;
-    buf_append(&so_far->stored, data, keep);
+    store(output, data, keep);
     if (buf_failed(&so_far->stored)) /* no memory: what is kept ends here, and says so */
         so_far->truncated = true;
     else if (output->sink != NULL)
@@ -41,6 +90,7 @@ void output_feed(struct output *output, const void *data, size_t len)
 
 void output_end(struct output *output, struct sandbox_output *ret_output)
 {
+    show(output, NULL);
     output->so_far.sha256 = digest_stream_value(output->hash);
     output->so_far.stored.failed = false;
     *ret_output = output->so_far;
@@ -50,6 +100,8 @@ void output_end(struct output *output, struct sandbox_output *ret_output)
 
 void output_discard(struct output *output)
 {
+    show(output, NULL);
+    output->watch = NULL;
     digest_stream_free(TAKE(output->hash));
     buf_free(&output->so_far.stored);
 }

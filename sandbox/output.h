@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "base/digest.h"
 
+#include <pthread.h>
+
 enum sandbox_stream { SANDBOX_STDOUT, SANDBOX_STDERR, SANDBOX_STREAMS };
 
 /* Receives output as it comes, from the thread of the run: the bytes of `stream` from `offset`
@@ -22,18 +24,34 @@ struct sandbox_output {
     bool truncated;       /* bytes > stored.len */
 };
 
-/* What collects one stream. output_begin(), any number of output_feed(), output_end(). */
+/* Through which another thread reads what is stored while it grows: between the begin and the end
+ * of a stream's collection, nothing before and after. */
+struct output_watch {
+    pthread_mutex_t lock;
+    const struct buf *stored[SANDBOX_STREAMS];
+};
+void output_watch_begin(struct output_watch *watch);
+void output_watch_end(struct output_watch *watch);
+/* Appends what is stored of the stream from `offset` on, as much as there is and fits. */
+void output_watch_read(struct output_watch *watch, enum sandbox_stream stream, size_t offset,
+                       struct buf *ret_bytes);
+
+/* What collects one stream. output_begin(), any number of output_feed(), output_end(). It must not
+ * be moved between. */
 struct output {
     struct digest_stream *hash;
     struct sandbox_output so_far;
     enum sandbox_stream stream;
     sandbox_sink *sink;
     void *sink_context;
+    struct output_watch *watch;
 };
 
 /* -1 without memory. Frees with output_discard() or output_end(). */
 int output_begin(struct output *output, enum sandbox_stream stream, size_t cap, sandbox_sink *sink,
                  void *sink_context) MUST_CHECK;
+/* Lets `watch` (NULL: nobody) look from now on until the end; it must live until then. */
+void output_share(struct output *output, struct output_watch *watch);
 void output_feed(struct output *output, const void *data, size_t len);
 /* Moves what was collected to *ret_output (whose `stored` the caller frees). */
 void output_end(struct output *output, struct sandbox_output *ret_output);

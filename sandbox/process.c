@@ -223,6 +223,7 @@ int process_run(const struct process_spec *spec, struct process_result *ret_resu
         if (output_begin(&process.output[stream], stream, spec->caps[stream], spec->sink,
                          spec->sink_context) != 0)
             return fault_set(fault, FAULT_INTERNAL, "out of memory");
+        output_share(&process.output[stream], spec->watch);
     }
     tail_begin(&process.side, spec->side_keep);
     struct process_result result = {.started_ms = clock_wall_ms()};

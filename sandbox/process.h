@@ -52,6 +52,7 @@ struct process_spec {
     size_t caps[SANDBOX_STREAMS]; /* stored of each stream */
     sandbox_sink *sink;
     void *sink_context;
+    struct output_watch *watch; /* or NULL */
     int side_fd; /* not blocking, drained like an output but only its end kept; -1 none */
     size_t side_keep;
 

@@ -56,6 +56,7 @@ struct sandbox_job {
     int cancel_fd;      /* readable means: kill it; level-triggered, never read; -1 none */
     sandbox_sink *sink; /* NULL: none */
     void *sink_context;
+    struct output_watch *watch; /* shows what is stored while it runs; NULL: nobody looks */
 };
 
 #define SANDBOX_STDIN_MAX (1u << 20)

@@ -30,7 +30,7 @@ struct http_config {
     unsigned connections_per_ip_max; /* 0: no such limit */
     size_t bodies_max; /* bytes of all bodies in flight, 1 MiB for a streamed one; 503 past it */
 
-    size_t outflows_max; /* bytes that streamed answers may hold, 512 KiB each, 16 KiB where the
+    size_t outflows_max; /* bytes that streamed answers may hold, 512 KiB each, 64 KiB where the
                           * length is not known; 503 past it */
 
     /* A connection without traffic is closed after idle_seconds. receive_seconds are for a

@@ -19,9 +19,9 @@
 
 #include <string.h>
 
-#define PIECE_BYTES ((size_t)256 << 10)    /* of a body of known length */
-#define PIECE_BYTES_LIVE ((size_t)8 << 10) /* of one that goes on as long as it likes */
-#define BLOCK_BYTES ((size_t)64 << 10)     /* what the library takes at once */
+#define PIECE_BYTES ((size_t)256 << 10)     /* of a body of known length */
+#define PIECE_BYTES_LIVE ((size_t)32 << 10) /* of one that goes on as long as it likes */
+#define BLOCK_BYTES ((size_t)64 << 10)      /* what the library takes at once */
 
 struct outflow {
     struct reply_flow from;

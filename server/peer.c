@@ -161,6 +161,8 @@ static bool peer_is_read(const struct peer *peer)
 static bool peer_hung_up(const struct peer *peer, const struct tcp_info *info)
 {
     int unread = 0;
+    if (info->tcpi_state == TCP_CLOSE) /* reset */
+        return true;
     return info->tcpi_state == TCP_CLOSE_WAIT && ioctl(peer->fd, FIONREAD, &unread) == 0 &&
            unread == 0;
 }
@@ -194,6 +196,19 @@ static void peer_time_out(struct peer *peer)
     (void)fault_set(&fault, FAULT_REQUEST_TIMEOUT, "the request did not arrive in time");
     peer_refuse(peer, &fault);
     peer_end(peer);
+}
+
+/* The library does not see that the client of an answer which waits for its source has gone; a
+ * client that ends its side waits for nothing either. The connection is returned to be resumed,
+ * and closes. */
+static struct MHD_Connection *peer_left(struct peer *peer)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (peer->fd < 0 || peer->state != PEER_SENDING || peer->request == NULL ||
+        !peer->request->suspended || getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return NULL;
+    return peer_hung_up(peer, &info) ? outflow_stop(peer->request) : NULL;
 }
 
 /* What is due at a peer. Returns a request to be refused once no lock is held, or NULL. */
@@ -249,12 +264,14 @@ static void peers_sweep(struct http *http)
     pthread_mutex_lock(&http->peers_lock);
     for (struct peer *peer = http->peers; peer != NULL; peer = peer->next) {
         pthread_mutex_lock(&peer->lock);
-        struct request *request = peer_sweep(peer, now);
+        struct MHD_Connection *left = peer_left(peer);
+        struct request *request = left == NULL ? peer_sweep(peer, now) : NULL;
         if (request != NULL) {
             request->job.next = refused;
             refused = &request->job;
         }
         pthread_mutex_unlock(&peer->lock);
+        receive_resume(left);
     }
     pthread_mutex_unlock(&http->peers_lock);
 

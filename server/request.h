@@ -94,8 +94,9 @@ enum answer reply_empty(struct request *request, int status);
 /* Gives the next bytes of a streamed answer: appends to `piece`, at most its maximum; it is empty
  * when given. *ret_last (false when given) set: this was all. Nothing appended and not the last:
  * there is nothing now, ask again after request_wake(), when the server drains, or in pulse_seconds
- * at the latest (for a sign of life, without which a client that has gone is not noticed); of a
- * body of known length that is an error. Runs on a request thread, whose request_thread() it may
+ * at the latest (for a sign of life, by which the client knows that it is not forgotten); of a
+ * body of known length that is an error. One whose client has closed, or ended its side of, the
+ * connection is given up within a second. Runs on a request thread, whose request_thread() it may
  * use; never twice at once, never on two threads at once. */
 typedef int reply_source(struct request *request, void *context, struct buf *piece, bool *ret_last,
                          struct fault *fault);

@@ -135,26 +135,6 @@ int executions_token(struct pg *pg, const char *tenant, const struct uuid *id,
     return buf_failed(ret_token) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
 }
 
-int executions_output(struct pg *pg, const char *tenant, const struct uuid *id, const char *stream,
-                      struct buf *ret_bytes, struct fault *fault)
-{
-    static const struct pg_statement read = {
-        "executions_output", "SELECT data FROM execution_output WHERE execution_id = $1"
-                             " AND stream = $2 AND tenant_id = $3 ORDER BY n"};
-    struct pg_params params = {0};
-    pg_uuid(&params, id);
-    pg_text(&params, stream);
-    pg_text(&params, tenant);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_query_as(pg, tenant, &read, &params, &result, fault) != 0)
-        return -1;
-    for (int row = 0; row < PQntuples(result); row++) {
-        struct span data = pg_get_bytes(result, row, 0);
-        buf_append(ret_bytes, data.data, data.len);
-    }
-    return buf_failed(ret_bytes) ? fault_set(fault, FAULT_INTERNAL, "out of memory") : 0;
-}
-
 int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
                       struct execution_events *ret_events, struct fault *fault)
 {

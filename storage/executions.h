@@ -52,10 +52,6 @@ int executions_list(struct pg *pg, const char *tenant, const struct execution_fi
 int executions_token(struct pg *pg, const char *tenant, const struct uuid *id,
                      struct buf *ret_token, struct fault *fault) MUST_CHECK;
 
-/* The stored bytes of "stdout" or "stderr", appended; nothing while it has not ended. */
-int executions_output(struct pg *pg, const char *tenant, const struct uuid *id, const char *stream,
-                      struct buf *ret_bytes, struct fault *fault) MUST_CHECK;
-
 /* Its own events as far as they exist, in their order: accepted, started, cancel_requested,
  * finished, result_late. */
 struct execution_events {

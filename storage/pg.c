@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define STATEMENTS_MAX 256
+#define CHANNELS_MAX 4
 #define FAREWELLS_MAX 16 /* reads it takes at most to see that the server has gone */
 
 struct pg {
@@ -15,7 +16,8 @@ struct pg {
     bool keyed; /* pg_open_keyed() */
     const struct pg_statement *prepared[STATEMENTS_MAX];
     size_t prepared_count;
-    char *channel;    /* what pg_listen() asked for, NULL if nothing */
+    const char *channels[CHANNELS_MAX]; /* what pg_listen() asked for */
+    size_t channel_count;
     uint64_t session; /* counts the connections made */
     bool in_transaction;
     bool begin_due;     /* BEGIN waits for the first step */
@@ -50,10 +52,10 @@ static int pg_fail(struct pg *pg, const PGresult *result, struct fault *fault)
     return fault_set(fault, FAULT_INTERNAL, "database: %s %s", state, words);
 }
 
-static int listen_now(struct pg *pg, struct fault *fault)
+static int listen_now(struct pg *pg, const char *channel, struct fault *fault)
 {
     char sql[128];
-    (void)snprintf(sql, sizeof sql, "LISTEN %s", pg->channel);
+    (void)snprintf(sql, sizeof sql, "LISTEN %s", channel);
     AUTO_PGRESULT PGresult *result = PQexec(pg->conn, sql);
     return PQresultStatus(result) == PGRES_COMMAND_OK ? 0 : pg_fail(pg, result, fault);
 }
@@ -79,7 +81,10 @@ static int configure(struct pg *pg, struct fault *fault)
         return -1;
     pg->prepared_count = 0;
     pg->session++;
-    return pg->channel == NULL ? 0 : listen_now(pg, fault);
+    for (size_t i = 0; i < pg->channel_count; i++)
+        if (listen_now(pg, pg->channels[i], fault) != 0)
+            return -1;
+    return 0;
 }
 
 /* What the server says besides (a warning, its farewell) is not ours to write to stderr. */
@@ -141,7 +146,6 @@ void pg_free(struct pg *pg)
         return;
     PQfinish(pg->conn);
     free(pg->conninfo);
-    free(pg->channel);
     free(pg->role);
     buf_free(&pg->tenants);
     free(pg);
@@ -409,28 +413,36 @@ uint64_t pg_session(const struct pg *pg)
 
 int pg_listen(struct pg *pg, const char *channel, struct fault *fault)
 {
-    free(pg->channel);
-    pg->channel = strdup(channel);
-    if (pg->channel == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return PQstatus(pg->conn) == CONNECTION_OK ? listen_now(pg, fault) : pg_ready(pg, fault);
+    size_t n = 0;
+    while (n < pg->channel_count && strcmp(pg->channels[n], channel) != 0)
+        n++;
+    if (n == CHANNELS_MAX)
+        return fault_set(fault, FAULT_INTERNAL, "more than %d channels", CHANNELS_MAX);
+    pg->channels[n] = channel;
+    if (n == pg->channel_count)
+        pg->channel_count++;
+    return PQstatus(pg->conn) == CONNECTION_OK ? listen_now(pg, channel, fault)
+                                               : pg_ready(pg, fault);
 }
 
-static bool take_notifications(struct pg *pg)
+static bool take_notifications(struct pg *pg, pg_heard *heard, void *context)
 {
     bool any = false;
     for (PGnotify *notify; (notify = PQnotifies(pg->conn)) != NULL;) {
         any = true;
+        if (heard != NULL)
+            heard(context, notify->relname, notify->extra);
         PQfreemem(notify);
     }
     return any;
 }
 
-int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *fault)
+int pg_wait_heard(struct pg *pg, int wake_fd, int milliseconds, pg_heard *heard, void *context,
+                  struct fault *fault)
 {
     if (PQstatus(pg->conn) != CONNECTION_OK && reconnect(pg, fault) != 0)
         return -1; /* but a loss that is only found now is told: news may have been missed */
-    if (take_notifications(pg))
+    if (take_notifications(pg, heard, context))
         return 1;
     struct pollfd fds[] = {{.fd = PQsocket(pg->conn), .events = POLLIN},
                            {.fd = wake_fd, .events = POLLIN}};
@@ -441,5 +453,10 @@ int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *f
         return 0;
     if (PQconsumeInput(pg->conn) != 1)
         return pg_fail(pg, NULL, fault);
-    return take_notifications(pg) ? 1 : 0;
+    return take_notifications(pg, heard, context) ? 1 : 0;
+}
+
+int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *fault)
+{
+    return pg_wait_heard(pg, wake_fd, milliseconds, NULL, NULL, fault);
 }

@@ -106,11 +106,15 @@ void pg_tx_cleanup(struct pg **pg);
 int pg_execute(struct pg *pg, const char *sql, struct fault *fault) MUST_CHECK;
 /* Another number after each reconnect: what pg_execute() has set then no longer holds. */
 uint64_t pg_session(const struct pg *pg);
-/* Listens on a channel (an identifier), again after every reconnect. */
+/* Listens on a channel (an identifier, static), again after every reconnect; up to four of them. */
 int pg_listen(struct pg *pg, const char *channel, struct fault *fault) MUST_CHECK;
 /* Waits up to `milliseconds` for a notification, or for `wake_fd` (-1: none) to become readable. 1:
  * a notification came (all queued ones are consumed), 0: none, -1: connection lost. */
 int pg_wait_notify(struct pg *pg, int wake_fd, int milliseconds, struct fault *fault) MUST_CHECK;
+/* The same, and tells each one that came. */
+typedef void pg_heard(void *context, const char *channel, const char *payload);
+int pg_wait_heard(struct pg *pg, int wake_fd, int milliseconds, pg_heard *heard, void *context,
+                  struct fault *fault) MUST_CHECK;
 
 /* Columns of binary results. A null reads as 0, "", an empty span, or INT64_MIN for times. */
 bool pg_is_null(const PGresult *result, int row, int column);

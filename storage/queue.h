@@ -113,6 +113,7 @@ struct ending {
     const char *worker;                 /* NULL: it never had one */
     int64_t stdout_bytes, stderr_bytes; /* whole streams */
     struct span stdout_stored, stderr_stored;
+    bool live;                 /* some of that may have been stored while it ran */
     const char *usage;         /* compact JSON or NULL */
     const struct event *event; /* finished */
     /* set by queue_finish() */

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How executions leave the queue for their history. */
 #include "storage/events.h"
+#include "storage/outputs.h"
 #include "storage/queue_parts.h"
 
 #include <string.h>
-
-#define OUTPUT_CHUNK ((size_t)1024 * 1024)
-#define OUTPUT_STATEMENT                                                                           \
-    ((size_t)8 * 1024 * 1024) /* bytes after which another statement begins                        \
-                               */
 
 size_t ending_size(const struct ending *ending)
 {
@@ -177,83 +173,6 @@ static int look_up_gone(struct pg *tx, struct ending *const *endings, size_t cou
     return 0;
 }
 
-/* ---- their outputs ---- */
-
-/* Rows of execution_output on their way, flushed when they are many bytes. */
-struct output_rows {
-    struct pg_array ids, streams, numbers, tenants, data;
-    size_t bytes;
-};
-
-static struct output_rows output_rows_new(void)
-{
-    return (struct output_rows){.ids = pg_array_new(PG_ARRAY_UUID),
-                                .streams = pg_array_new(PG_ARRAY_TEXT),
-                                .numbers = pg_array_new(PG_ARRAY_INT8),
-                                .tenants = pg_array_new(PG_ARRAY_TEXT),
-                                .data = pg_array_new(PG_ARRAY_BYTEA)};
-}
-
-static void output_rows_free(struct output_rows *rows)
-{
-    pg_array_free(&rows->ids);
-    pg_array_free(&rows->streams);
-    pg_array_free(&rows->numbers);
-    pg_array_free(&rows->tenants);
-    pg_array_free(&rows->data);
-}
-
-static int output_rows_flush(struct pg *tx, struct output_rows *rows, struct fault *fault)
-{
-    static const struct pg_statement insert = {
-        "queue_output",
-        "INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
-        " SELECT execution_id, stream, n::integer, tenant_id, data"
-        "   FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::bytea[])"
-        "     AS u(execution_id, stream, n, tenant_id, data)"};
-    if (rows->bytes == 0)
-        return 0;
-    struct pg_params params = {0};
-    pg_array_bind(&params, &rows->ids);
-    pg_array_bind(&params, &rows->streams);
-    pg_array_bind(&params, &rows->numbers);
-    pg_array_bind(&params, &rows->tenants);
-    pg_array_bind(&params, &rows->data);
-    if (pg_step(tx, &insert, &params, NULL, fault) != 0)
-        return -1;
-    output_rows_free(rows);
-    *rows = output_rows_new();
-    return 0;
-}
-
-static int output_rows_add(struct pg *tx, struct output_rows *rows, const struct ending *ending,
-                           const char *stream, struct span data, struct fault *fault)
-{
-    for (size_t at = 0; at < data.len; at += OUTPUT_CHUNK) {
-        size_t len = data.len - at < OUTPUT_CHUNK ? data.len - at : OUTPUT_CHUNK;
-        if (rows->bytes + len > OUTPUT_STATEMENT && output_rows_flush(tx, rows, fault) != 0)
-            return -1;
-        pg_array_uuid(&rows->ids, &ending->claim.execution_id);
-        pg_array_text(&rows->streams, stream);
-        pg_array_int(&rows->numbers, (int64_t)(at / OUTPUT_CHUNK));
-        pg_array_text(&rows->tenants, ending->tenant_id);
-        pg_array_bytes(&rows->data, span_of(data.data + at, len));
-        rows->bytes += len;
-    }
-    return 0;
-}
-
-static int store_outputs(struct pg *tx, struct ending *const *moved, size_t count,
-                         struct fault *fault)
-{
-    AUTO(output_rows_free) struct output_rows rows = output_rows_new();
-    for (size_t i = 0; i < count; i++)
-        if (output_rows_add(tx, &rows, moved[i], "stdout", moved[i]->stdout_stored, fault) != 0 ||
-            output_rows_add(tx, &rows, moved[i], "stderr", moved[i]->stderr_stored, fault) != 0)
-            return -1;
-    return output_rows_flush(tx, &rows, fault);
-}
-
 /* ---- the commit ---- */
 
 static int finish_once(struct pg *pg, struct ending *const *endings, size_t count,
@@ -278,7 +197,7 @@ static int finish_once(struct pg *pg, struct ending *const *endings, size_t coun
         return -1;
     if (n == 0)
         return 0;
-    return store_outputs(tx, moved, n, fault) != 0 ? -1 : events_commit(tx, events, n, fault);
+    return outputs_write_ends(tx, moved, n, fault) != 0 ? -1 : events_commit(tx, events, n, fault);
 }
 
 static void fail_all(struct ending *const *endings, size_t count, const struct fault *fault)

@@ -168,6 +168,27 @@ static int still_live(struct pg *pg, const char *id, struct fault *fault)
                                               "this API key was revoked or has expired");
 }
 
+int api_keys_living(struct pg *pg, const char *const *ids, size_t count, bool *ret_live,
+                    struct fault *fault)
+{
+    static const struct pg_statement read = {
+        "api_keys_living", "SELECT u.n FROM unnest($1::text[]) WITH ORDINALITY u(id, n)"
+                           " WHERE u.id IN (SELECT l.api_key_id FROM api_keys_live($1) l)"};
+    AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_TEXT);
+    for (size_t i = 0; i < count; i++)
+        pg_array_text(&array, ids[i]);
+    struct pg_params params = {0};
+    pg_array_bind(&params, &array);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &read, &params, &result, fault) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        ret_live[i] = false;
+    for (int row = 0; row < PQntuples(result); row++)
+        ret_live[pg_get_int(result, row, 0) - 1] = true;
+    return 0;
+}
+
 int api_keys_recheck(struct pg *pg, const char *id, struct fault *fault)
 {
     if (id == NULL)

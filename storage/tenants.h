@@ -65,6 +65,10 @@ int api_keys_recheck_exclusive(struct pg *pg, const char *id, int64_t lock,
 int api_keys_find(struct pg *pg, const char *id, struct api_key *ret_key,
                   struct fault *fault) MUST_CHECK;
 
+/* Which of these keys live now; ret_live has `count` places. */
+int api_keys_living(struct pg *pg, const char *const *ids, size_t count, bool *ret_live,
+                    struct fault *fault) MUST_CHECK;
+
 #define API_KEYS_LIVE_MAX                                                                          \
     1000 /* of a tenant, neither revoked nor expired; the table says so too                        \
           */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "storage/events.h"
 #include "storage/executions.h"
+#include "storage/outputs.h"
 #include "tests/pg/scene.h"
 
 #define COUNT 12
@@ -307,11 +308,11 @@ static void what_belongs_to_one(void **state)
         assert_string_equal(buf_text(&token), expected);
         assert_fault(executions_token(scene->api, scene->other, id, &token, &fault),
                      FAULT_NOT_FOUND, "execution");
-        assert_ok(executions_output(scene->api, scene->tenant, id, "stdout", &out, &fault));
+        assert_ok(outputs_read(scene->api, scene->tenant, id, "stdout", 0, 4096, &out, &fault));
         assert_string_equal(buf_text(&out), which[i] < 4 ? "output" : "");
-        assert_ok(executions_output(scene->api, scene->tenant, id, "stderr", &err, &fault));
+        assert_ok(outputs_read(scene->api, scene->tenant, id, "stderr", 0, 4096, &err, &fault));
         assert_int_equal(err.len, 0);
-        assert_ok(executions_output(scene->api, scene->other, id, "stdout", &none_of, &fault));
+        assert_ok(outputs_read(scene->api, scene->other, id, "stdout", 0, 4096, &none_of, &fault));
         assert_int_equal(none_of.len, 0);
         struct execution_events events;
         assert_ok(executions_events(scene->api, scene->tenant, id, &events, &fault));

@@ -6,6 +6,7 @@
 #include "storage/executions.h"
 #include "storage/inputs.h"
 #include "storage/keys.h"
+#include "storage/outputs.h"
 #include "tests/pg/scene.h"
 
 static const char *const tables[] = {
@@ -272,7 +273,7 @@ static void reads_ask_for_their_tenant(void **state)
     assert_fault(executions_get(pg, other, &ids[0], &execution, &fault), FAULT_NOT_FOUND, "");
     assert_fault(executions_token(pg, other, &ids[0], &buf, &fault), FAULT_NOT_FOUND, "");
     assert_fault(executions_events(pg, other, &ids[0], &events, &fault), FAULT_NOT_FOUND, "");
-    assert_ok(executions_output(pg, other, &ids[0], "stdout", &buf, &fault));
+    assert_ok(outputs_read(pg, other, &ids[0], "stdout", 0, 4096, &buf, &fault));
     assert_ok(executions_list(pg, other, &all, none_execution, NULL, &fault));
     assert_fault(events_get(pg, other, &ids[1], false, &buf, &fault), FAULT_NOT_FOUND, "");
     assert_fault(inputs_find(pg, other, &bytes, &theirs, &fault), FAULT_NOT_FOUND, "");

@@ -3,6 +3,7 @@
  * worker's lease has run out and not before. */
 #include "base/clock.h"
 #include "storage/executions.h"
+#include "storage/outputs.h"
 #include "tests/pg/held.h"
 
 static void assert_not_ended(struct scene *scene, int64_t outputs)
@@ -61,8 +62,10 @@ static void an_end_is_kept_whole(void **state)
     assert_string_equal(x.worker, "test/worker");
     assert_true(uuid_equal(&x.event_id, &event->id));
     AUTO_BUF struct buf stored_out = BUF(4 << 20), stored_err = BUF(100);
-    assert_ok(executions_output(scene->api, scene->tenant, &x.id, "stdout", &stored_out, &fault));
-    assert_ok(executions_output(scene->api, scene->tenant, &x.id, "stderr", &stored_err, &fault));
+    assert_ok(
+        outputs_read(scene->api, scene->tenant, &x.id, "stdout", 0, 4 << 20, &stored_out, &fault));
+    assert_ok(
+        outputs_read(scene->api, scene->tenant, &x.id, "stderr", 0, 4 << 20, &stored_err, &fault));
     assert_true(span_equal(buf_span(&stored_out), span_of(out, len)));
     assert_string_equal(buf_text(&stored_err), "oops");
 }

@@ -96,6 +96,39 @@ static void test_a_flood_is_cut(void **state)
     worker_fixture_close(fixture);
 }
 
+/* What is stored of each run is what its event says, whatever of it was stored while it ran: the
+ * ends come between. Followed is all that is running and all that waits. */
+static void test_what_is_followed_ends_whole(void **state)
+{
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    worker_fixture_start(fixture, 6);
+    worker_fixture_submit(fixture, "[\"talk\",\"60\"]", 40);
+    scene_sql(scene, "SELECT pg_notify('sallyport_follow', string_agg(execution_id::text, ','))"
+                     " FROM execution_active");
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state = 'succeeded'"), 40);
+    /* Some of it in pieces; else this has shown nothing. */
+    assert_true(scene_number(scene,
+                             "SELECT count(*) FROM execution_output WHERE tenant_id = '%s'"
+                             " AND n > 0",
+                             scene->tenant) > 0);
+    for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
+        const char *name = stream == SANDBOX_STDOUT ? "stdout" : "stderr";
+        assert_int_equal(
+            scene_number(scene,
+                         "SELECT count(*) FROM event e WHERE e.tenant_id = '%s'"
+                         " AND e.type = 'io.sallyport.execution.finished.v1'"
+                         " AND 'sha256:' || encode((SELECT sha256(string_agg(o.data, '' ORDER BY "
+                         "o.n)) FROM execution_output o WHERE o.execution_id = e.execution_id"
+                         " AND o.stream = '%s'), 'hex')"
+                         " = convert_from(e.body, 'UTF8')::jsonb->'data'->>'%s_stored_sha256'",
+                         scene->tenant, name, name),
+            40);
+    }
+    worker_fixture_close(fixture);
+}
+
 /* What runs is brought to its end; what has not begun is left to whoever comes next. */
 static void test_a_stop_finishes_what_runs(void **state)
 {
@@ -236,6 +269,7 @@ int main(void)
         SCENE_TEST(test_claims_in_hand_are_given_back),
         SCENE_TEST(test_starts_that_were_cut_off_start_later),
         SCENE_TEST(test_cut_off_again_and_again),
+        SCENE_TEST(test_what_is_followed_ends_whole),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

@@ -66,12 +66,27 @@ static const char *word(const struct sandbox_job *job, size_t n)
     return job->argv[n + 1] == NULL ? "" : job->argv[n + 1];
 }
 
-static void say(struct output *output, const char *verb, long mib)
+/* Line by line, as a tool that has some work to do between them. */
+static void talk(struct output outputs[SANDBOX_STREAMS], long lines)
+{
+    for (long i = 0; i < lines; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof line, "this is line %ld\n", i);
+        for (int stream = 0; stream < SANDBOX_STREAMS; stream++)
+            output_feed(&outputs[stream], line, (size_t)len);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void say(struct output outputs[SANDBOX_STREAMS], const char *verb, long number)
 {
     static const uint8_t block[MIB]; /* nothing but zeros */
+    struct output *output = &outputs[SANDBOX_STDOUT];
     if (strcmp(verb, "succeed") == 0 || strcmp(verb, "await") == 0)
         output_feed(output, "done\n", 5);
-    for (long i = 0; strcmp(verb, "flood") == 0 && i < mib; i++)
+    else if (strcmp(verb, "talk") == 0)
+        talk(outputs, number);
+    for (long i = 0; strcmp(verb, "flood") == 0 && i < number; i++)
         output_feed(output, block, sizeof block);
 }
 
@@ -120,13 +135,18 @@ static int collect(const struct sandbox_job *job, struct sandbox_result *result,
                    struct fault *fault)
 {
     const size_t caps[] = {(size_t)job->limits.stdout_bytes, (size_t)job->limits.stderr_bytes};
+    struct output outputs[SANDBOX_STREAMS] = {0};
     for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
-        struct output output = {0};
-        if (output_begin(&output, stream, caps[stream], job->sink, job->sink_context) != 0)
+        if (output_begin(&outputs[stream], stream, caps[stream], job->sink, job->sink_context) !=
+            0) {
+            output_discard(&outputs[SANDBOX_STDOUT]);
             return fault_set(fault, FAULT_INTERNAL, "out of memory");
-        if (stream == SANDBOX_STDOUT)
-            say(&output, word(job, 0), strtol(word(job, 1), NULL, 10));
-        output_end(&output, &result->output[stream]);
+        }
+        output_share(&outputs[stream], job->watch);
+    }
+    say(outputs, word(job, 0), strtol(word(job, 1), NULL, 10));
+    for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
+        output_end(&outputs[stream], &result->output[stream]);
         result->usage.output_bytes += result->output[stream].bytes;
     }
     if (result->output[SANDBOX_STDOUT].truncated)

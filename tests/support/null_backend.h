@@ -6,6 +6,7 @@
  *   succeed       exit 0, "done" on standard output      fail CODE   exit CODE
  *   signal N      ended by a signal                      memory      out of memory
  *   hang          until it is cancelled or out of time   flood MIB   so much standard output
+ *   talk LINES    that many, one after the other, each on both streams
  *   break         the sandbox itself breaks              refuse      nothing is started
  *   await FIFO    until somebody writes to it; then as succeed
  */

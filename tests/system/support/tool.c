@@ -12,6 +12,7 @@
  *     exit CODE        ends                        raise SIGNAL  ends by it
  *     whoami           uid, gid and capabilities   fork          children until refused
  *     open             files until refused          grow PATH MIB writes behind so much of nothing
+ *     await            until SIGUSR1                 clock        the time in milliseconds
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -143,6 +144,16 @@ static void grow(const char *path, long mib)
     say("grow", fd < 0 ? -1 : pwrite(fd, "x", 1, mib * MIB));
 }
 
+/* How a test lets a tool that runs go on. One that came before is not lost: main() blocks it. */
+static void await(void)
+{
+    sigset_t go_on;
+    int came;
+    sigemptyset(&go_on);
+    sigaddset(&go_on, SIGUSR1);
+    sigwait(&go_on, &came);
+}
+
 static const char *need(char **args)
 {
     if (*args != NULL)
@@ -187,6 +198,10 @@ static int step(const char *name, char **args)
 
 int main(int argc, char **argv)
 {
+    sigset_t go_on;
+    sigemptyset(&go_on);
+    sigaddset(&go_on, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &go_on, NULL);
     for (char **at = argv + 1; *at != NULL;) {
         const char *name = *at++;
         if (strcmp(name, "args") == 0) {
@@ -204,6 +219,12 @@ int main(int argc, char **argv)
         } else if (strcmp(name, "grow") == 0) {
             grow(need(at), number(need(at + 1)));
             at += 2;
+        } else if (strcmp(name, "await") == 0) {
+            await();
+        } else if (strcmp(name, "clock") == 0) {
+            struct timespec now;
+            clock_gettime(CLOCK_REALTIME, &now);
+            printf("%lld\n", now.tv_sec * 1000LL + now.tv_nsec / 1000000);
         } else if (strcmp(name, "fill") == 0) {
             flood(open(need(at), O_WRONLY | O_CREAT, 0600), number(need(at + 1)), name);
             at += 2;

@@ -159,6 +159,29 @@ static void a_cut_ends_at_a_character(void **state)
     assert_int_equal(utf8_cut("abc", 3, SIZE_MAX), 3);
 }
 
+static void a_character_that_has_not_ended(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t ragged;
+    } cases[] = {{"", 0},
+                 {"abc", 0},
+                 {"ab\xc3", 1},
+                 {"ab\xc3\xa4", 0},
+                 {"\xe2", 1},
+                 {"\xe2\x82", 2},
+                 {"\xe2\x82\xac", 0},
+                 {"\xf0\x9f\x98", 3},
+                 {"\xf0\x9f\x98\x80", 0},
+                 {"\x80\x80\x80\x80", 0},
+                 {"\xff", 0},
+                 {"a\xc1", 0},
+                 {"\xff\xe2\x82", 2}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(utf8_ragged(cases[i].text, strlen(cases[i].text)), cases[i].ragged);
+}
+
 static void sets_hold_their_bytes_only(void **state)
 {
     (void)state;
@@ -197,6 +220,7 @@ int main(void)
         cmocka_unit_test(every_code_point),
         cmocka_unit_test(every_pair_of_bytes),
         cmocka_unit_test(a_cut_ends_at_a_character),
+        cmocka_unit_test(a_character_that_has_not_ended),
         cmocka_unit_test(sets_hold_their_bytes_only),
         cmocka_unit_test(control_bytes_are_found_anywhere),
     };

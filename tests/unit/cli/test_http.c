@@ -208,6 +208,47 @@ static void test_output_is_exact(void **state)
     EXPECT(peer, "GET /v1/executions/" ID "/stderr ");
 }
 
+#define EVENTS(peer, text) peer_add((peer), "200 OK", "Content-Type: text/event-stream\r\n", (text))
+
+/* The connection ends, the output does not: it goes on where it was. */
+static void test_output_is_followed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct peer *peer = peer_of(fixture);
+    EVENTS(peer, "retry: 1000\n\nid: 4\nevent: output\n"
+                 "data: {\"offset\":0,\"text\":\"one\\n\"}\n\n: shutting down\n\n");
+    EVENTS(peer, "id: 6\nevent: output\ndata: {\"offset\":4,\"base64\":\"/wA=\"}\n\n"
+                 "event: later\ndata: x\n\n"
+                 "event: end\ndata: {\"state\":\"failed\",\"stdout_bytes\":6,"
+                 "\"stored_bytes\":6,\"truncated\":false}\n\n");
+    start(fixture, peer);
+    assert_int_equal(FIXTURE_RUN(fixture, "exec", "logs", ID, "--follow"), 1);
+    assert_int_equal(fixture->out_len, 6);
+    assert_memory_equal(fixture->out, "one\n\xff\0", 6);
+    EXPECT(peer, "GET /v1/executions/" ID "/stdout?follow=true&offset=0 ",
+           "GET /v1/executions/" ID "/stdout?follow=true&offset=4 ");
+}
+
+static void test_output_with_a_gap_is_not_believed(void **state)
+{
+    static const char *const wrong[] = {
+        "event: output\ndata: {\"offset\":1,\"text\":\"x\"}\n\n",
+        "event: output\ndata: {\"offset\":0}\n\n",
+        "event: output\ndata: {\"offset\":0,\"base64\":\"?\"}\n\n",
+        "event: output\ndata: x\n\n",
+        "event: end\ndata: {\"state\":5}\n\n",
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct peer *peer = peer_of(fixture);
+        EVENTS(peer, wrong[i]);
+        start(fixture, peer);
+        assert_int_equal(FIXTURE_RUN(fixture, "exec", "logs", ID, "--follow"), 1);
+        assert_int_equal(fixture->out_len, 0);
+        EXPECT(peer, "GET /v1/executions/" ID "/stdout?follow=true&offset=0 ");
+    }
+}
+
 static void test_an_input_is_sent_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -402,6 +443,8 @@ int main(void)
         TEST(test_a_wait_runs_out),
         TEST(test_submitting),
         TEST(test_output_is_exact),
+        TEST(test_output_is_followed),
+        TEST(test_output_with_a_gap_is_not_believed),
         TEST(test_an_input_is_sent_once),
         TEST(test_a_large_push_streams_whole),
         TEST(test_a_digest_that_is_not_ours_is_noticed),

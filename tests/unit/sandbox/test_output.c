@@ -50,6 +50,37 @@ static void test_whole_stream_is_hashed_and_its_beginning_kept(void **state)
     buf_free(&heard.bytes);
 }
 
+/* As much as fits, from any place; only between its begin and its end. */
+static void test_what_is_stored_can_be_watched(void **state)
+{
+    (void)state;
+    struct output_watch watch;
+    struct output output;
+    struct sandbox_output result;
+    AUTO_BUF struct buf seen = BUF(6);
+    output_watch_begin(&watch);
+    assert_int_equal(output_begin(&output, SANDBOX_STDERR, 10, NULL, NULL), 0);
+    output_share(&output, &watch);
+    output_watch_read(&watch, SANDBOX_STDERR, 0, &seen);
+    assert_int_equal(seen.len, 0);
+    output_feed(&output, "01234", 5);
+    output_watch_read(&watch, SANDBOX_STDERR, 0, &seen);
+    output_watch_read(&watch, SANDBOX_STDERR, 5, &seen);
+    output_watch_read(&watch, SANDBOX_STDOUT, 0, &seen);
+    assert_string_equal(buf_text(&seen), "01234");
+    output_feed(&output, "56789abcdef", 11); /* past the cap */
+    output_watch_read(&watch, SANDBOX_STDERR, 5, &seen);
+    assert_string_equal(buf_text(&seen), "012345");
+    buf_reset(&seen);
+    output_watch_read(&watch, SANDBOX_STDERR, 8, &seen);
+    assert_string_equal(buf_text(&seen), "89");
+    output_end(&output, &result);
+    output_watch_read(&watch, SANDBOX_STDERR, 0, &seen);
+    assert_int_equal(seen.len, 2);
+    output_watch_end(&watch);
+    buf_free(&result.stored);
+}
+
 static void test_exactly_the_cap_is_not_truncated(void **state)
 {
     (void)state;
@@ -110,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_stream_is_hashed_and_its_beginning_kept),
+        cmocka_unit_test(test_what_is_stored_can_be_watched),
         cmocka_unit_test(test_exactly_the_cap_is_not_truncated),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_tail),

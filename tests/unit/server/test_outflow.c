@@ -353,16 +353,16 @@ static void test_cut_without_a_length_is_a_reset(void **state)
     (void)state;
     struct client *client = client_open(port);
     bool reset;
-    client_send(client, "GET /supply?total=20000&fails_at=10000 HTTP/1.0\r\n\r\n");
+    client_send(client, "GET /supply?total=50000&fails_at=10000 HTTP/1.0\r\n\r\n");
     struct reply *reply = head_of(client);
     assert_int_equal(reply->status, 200);
     reply_free(reply);
-    assert_true(drain(client, &reset) < 20000);
+    assert_true(drain(client, &reset) < 50000);
     assert_true(reset);
     client_close(client);
 
     client = client_open(port);
-    get(client, "/supply?total=20000&fails_at=10000");
+    get(client, "/supply?total=50000&fails_at=10000");
     while (client_fill(client) > 0)
         assert_null(memmem(client->in, client->in_len, "\r\n0\r\n\r\n", 7));
     client_close(client);
@@ -497,6 +497,32 @@ static void test_live_answer_has_a_pulse(void **state)
     wait_for(&freed);
 }
 
+/* It has nothing to say, and its next pulse is far away. */
+static void test_client_of_a_live_answer_leaves(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct client *client = client_open(port);
+        get(client, "/live");
+        reply_free(head_of(client));
+        wait_for(&asked);
+        if (way == 0) { /* it closes, with a reset, or ends its side */
+            client_close(client);
+        } else if (way == 1) {
+            const struct linger at_once = {.l_onoff = 1};
+            (void)setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+            client_close(client);
+        } else {
+            assert_int_equal(shutdown(client->fd, SHUT_WR), 0);
+            while (client_fill(client) > 0) {
+            }
+            client_close(client);
+        }
+        wait_for(&freed);
+        assert_true(http_wait_idle(http, 10000));
+    }
+}
+
 static void test_stop_with_a_live_answer(void **state)
 {
     (void)state;
@@ -547,6 +573,7 @@ int main(void)
         WITH_SERVER(test_answers_in_flight_are_bounded),
         WITH_SERVER(test_live_answer_is_woken),
         WITH_SERVER(test_live_answer_has_a_pulse),
+        WITH_SERVER(test_client_of_a_live_answer_leaves),
         WITH_SERVER(test_stop_with_a_live_answer),
         WITH_SERVER(test_drain_with_a_live_answer),
     };
