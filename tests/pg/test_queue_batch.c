@@ -3,6 +3,7 @@
  * what is gone or late is told apart, and outputs of any size arrive whole. */
 #include "base/clock.h"
 #include "storage/executions.h"
+#include "storage/outputs.h"
 #include "tests/pg/held.h"
 
 #include <pthread.h>
@@ -162,8 +163,8 @@ static void outputs_of_any_size_arrive_whole(void **state)
     for (size_t i = 0; i < run.count; i++) {
         AUTO_BUF struct buf out = BUF(8 << 20), err = BUF(8 << 20);
         const struct uuid *id = &run.claims[i].execution_id;
-        assert_ok(executions_output(scene->api, scene->tenant, id, "stdout", &out, &fault));
-        assert_ok(executions_output(scene->api, scene->tenant, id, "stderr", &err, &fault));
+        assert_ok(outputs_read(scene->api, scene->tenant, id, "stdout", 0, 8 << 20, &out, &fault));
+        assert_ok(outputs_read(scene->api, scene->tenant, id, "stderr", 0, 8 << 20, &err, &fault));
         assert_true(span_equal(buf_span(&out), run.endings[i].stdout_stored));
         assert_true(span_equal(buf_span(&err), run.endings[i].stderr_stored));
     }
