@@ -58,22 +58,6 @@ static void log_end(const char *what, const struct ending *ending, const struct 
 
 /* ---- to the database ---- */
 
-/* An end that came too late: its event, once. Its fate stays ENDING_LATE, or is ENDING_FAILED. */
-static void store_late(struct finisher *finisher, struct ending *ending)
-{
-    struct fault fault;
-    AUTO_EVENT struct event *event = NULL;
-    if (late_event(ending, finisher->node, &event, &fault) == 0 &&
-        queue_finish_late(finisher->pg, ending, event, &fault) == 0) {
-        log_warn("a result came after its execution had been called lost", "{s:s, s:s}",
-                 "execution_id", uuid_format(&ending->claim.execution_id).text, "state",
-                 execution_state_name(ending->state));
-    } else if (fault.code != FAULT_STATE_CONFLICT) { /* it has one already */
-        ending->fate = ENDING_FAILED;
-        ending->fault = fault;
-    }
-}
-
 static void store(struct finisher *finisher, struct ending *const *endings, size_t count)
 {
     struct fault ignored; /* whatever it is, the ends themselves meet it next */
@@ -81,7 +65,7 @@ static void store(struct finisher *finisher, struct ending *const *endings, size
     queue_finish(finisher->pg, endings, count, false);
     for (size_t i = 0; i < count; i++)
         if (endings[i]->fate == ENDING_LATE)
-            store_late(finisher, endings[i]);
+            late_store(finisher->pg, finisher->node, endings[i]);
 }
 
 static bool is_news(struct ending *const *endings, size_t count)
@@ -146,7 +130,7 @@ static void take(struct finisher *finisher, struct batch *batch)
     }
 }
 
-/* What is to be done at the latest, on the monotonic clock; INT64_MAX: nothing. */
+/* When there is something to do next, on the monotonic clock; INT64_MAX: never. */
 static int64_t next_due(const struct finisher *finisher)
 {
     if (finisher->first != NULL)
