@@ -11,6 +11,8 @@
 #include <time.h>
 
 #define RETRY_MS 1000
+#define REFUSED_MS                                                                                 \
+    ((int64_t)15 * 60 * 1000) /* for which a refusal of all ends may be our failing */
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024) /* of events and outputs, but for the last one */
 
 /* One end in line; its owner waits. */
@@ -31,6 +33,8 @@ struct finisher {
     bool started;
     size_t at_once; /* of what is kept: one after a failure, so that none holds up the others */
     int64_t retry_ms;
+    int64_t
+        refused_ms; /* monotonic: a kept end is refused since, and none was stored; 0: none is */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -239,13 +243,23 @@ static bool read_kept(struct finisher *finisher, struct kept *kept, size_t *ret_
     return true;
 }
 
+/* A refusal while other ends are taken is for what is in it; while none is, privileges or a schema
+ * may be wrong, and the end is worth some patience. */
+static bool is_hopeless(struct finisher *finisher, bool others_stored)
+{
+    int64_t now = clock_monotonic_ms();
+    if (finisher->refused_ms == 0)
+        finisher->refused_ms = now;
+    return others_stored || now - finisher->refused_ms > REFUSED_MS;
+}
+
 /* What became of one; true if it is not kept any more. */
-static bool settle_kept(struct finisher *finisher, const struct ending *ending)
+static bool settle_kept(struct finisher *finisher, const struct ending *ending, bool others_stored)
 {
     const struct uuid *id = &ending->claim.execution_id;
-    if (ending->fate == ENDING_FAILED && passes(&ending->fault))
-        return false;
     if (ending->fate == ENDING_FAILED) {
+        if (passes(&ending->fault) || !is_hopeless(finisher, others_stored))
+            return false;
         set_aside(finisher, id, &ending->fault);
         return true;
     }
@@ -270,10 +284,13 @@ static bool store_kept(struct finisher *finisher)
     for (size_t i = 0; i < count; i++)
         endings[i] = &kept[i].file.ending;
     store(finisher, endings, count);
+    bool news = is_news(endings, count);
     for (size_t i = 0; i < count; i++)
-        good &= settle_kept(finisher, endings[i]);
-    if (is_news(endings, count))
+        good &= settle_kept(finisher, endings[i], news);
+    if (news)
         announce(finisher);
+    if (news)
+        finisher->refused_ms = 0;
     for (size_t i = 0; i < count; i++)
         buf_free(&kept[i].bytes);
     free(kept);
