@@ -11,6 +11,8 @@
 #include <time.h>
 
 #define RETRY_MS 1000
+#define REFUSED_MS                                                                                 \
+    ((int64_t)15 * 60 * 1000) /* for which a refusal of all ends may be our failing */
 #define BATCH_BYTES ((size_t)16 * 1024 * 1024) /* of events and outputs, but for the last one */
 
 /* One end in line; its owner waits. */
@@ -31,6 +33,8 @@ struct finisher {
     bool started;
     size_t at_once; /* of what is kept: one after a failure, so that none holds up the others */
     int64_t retry_ms;
+    int64_t
+        refused_ms; /* monotonic: a kept end is refused since, and none was stored; 0: none is */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -58,22 +62,6 @@ static void log_end(const char *what, const struct ending *ending, const struct 
 
 /* ---- to the database ---- */
 
-/* An end that came too late: its event, once. Its fate stays ENDING_LATE, or is ENDING_FAILED. */
-static void store_late(struct finisher *finisher, struct ending *ending)
-{
-    struct fault fault;
-    AUTO_EVENT struct event *event = NULL;
-    if (late_event(ending, finisher->node, &event, &fault) == 0 &&
-        queue_finish_late(finisher->pg, ending, event, &fault) == 0) {
-        log_warn("a result came after its execution had been called lost", "{s:s, s:s}",
-                 "execution_id", uuid_format(&ending->claim.execution_id).text, "state",
-                 execution_state_name(ending->state));
-    } else if (fault.code != FAULT_STATE_CONFLICT) { /* it has one already */
-        ending->fate = ENDING_FAILED;
-        ending->fault = fault;
-    }
-}
-
 static void store(struct finisher *finisher, struct ending *const *endings, size_t count)
 {
     struct fault ignored; /* whatever it is, the ends themselves meet it next */
@@ -81,7 +69,7 @@ static void store(struct finisher *finisher, struct ending *const *endings, size
     queue_finish(finisher->pg, endings, count, false);
     for (size_t i = 0; i < count; i++)
         if (endings[i]->fate == ENDING_LATE)
-            store_late(finisher, endings[i]);
+            late_store(finisher->pg, finisher->node, endings[i]);
 }
 
 static bool is_news(struct ending *const *endings, size_t count)
@@ -146,7 +134,7 @@ static void take(struct finisher *finisher, struct batch *batch)
     }
 }
 
-/* What is to be done at the latest, on the monotonic clock; INT64_MAX: nothing. */
+/* When there is something to do next, on the monotonic clock; INT64_MAX: never. */
 static int64_t next_due(const struct finisher *finisher)
 {
     if (finisher->first != NULL)
@@ -255,13 +243,23 @@ static bool read_kept(struct finisher *finisher, struct kept *kept, size_t *ret_
     return true;
 }
 
+/* A refusal while other ends are taken is for what is in it; while none is, privileges or a schema
+ * may be wrong, and the end is worth some patience. */
+static bool is_hopeless(struct finisher *finisher, bool others_stored)
+{
+    int64_t now = clock_monotonic_ms();
+    if (finisher->refused_ms == 0)
+        finisher->refused_ms = now;
+    return others_stored || now - finisher->refused_ms > REFUSED_MS;
+}
+
 /* What became of one; true if it is not kept any more. */
-static bool settle_kept(struct finisher *finisher, const struct ending *ending)
+static bool settle_kept(struct finisher *finisher, const struct ending *ending, bool others_stored)
 {
     const struct uuid *id = &ending->claim.execution_id;
-    if (ending->fate == ENDING_FAILED && passes(&ending->fault))
-        return false;
     if (ending->fate == ENDING_FAILED) {
+        if (passes(&ending->fault) || !is_hopeless(finisher, others_stored))
+            return false;
         set_aside(finisher, id, &ending->fault);
         return true;
     }
@@ -286,10 +284,13 @@ static bool store_kept(struct finisher *finisher)
     for (size_t i = 0; i < count; i++)
         endings[i] = &kept[i].file.ending;
     store(finisher, endings, count);
+    bool news = is_news(endings, count);
     for (size_t i = 0; i < count; i++)
-        good &= settle_kept(finisher, endings[i]);
-    if (is_news(endings, count))
+        good &= settle_kept(finisher, endings[i], news);
+    if (news)
         announce(finisher);
+    if (news)
+        finisher->refused_ms = 0;
     for (size_t i = 0; i < count; i++)
         buf_free(&kept[i].bytes);
     free(kept);

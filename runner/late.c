@@ -3,9 +3,10 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 
-int late_event(const struct ending *ending, const char *node, struct event **ret_event,
-               struct fault *fault)
+static int late_event(const struct ending *ending, const char *node, struct event **ret_event,
+                      struct fault *fault)
 {
     AUTO_JSON json_t *finished = NULL;
     json_t *data = NULL;
@@ -27,4 +28,19 @@ int late_event(const struct ending *ending, const char *node, struct event **ret
                               .traceparent = traceparent,
                               .time_ms = clock_wall_ms()};
     return event_build(&head, data, ret_event, fault);
+}
+
+void late_store(struct pg *pg, const char *node, struct ending *ending)
+{
+    struct fault fault;
+    AUTO_EVENT struct event *event = NULL;
+    if (late_event(ending, node, &event, &fault) == 0 &&
+        queue_finish_late(pg, ending, event, &fault) == 0) {
+        log_warn("a result came after its execution had been called lost", "{s:s, s:s}",
+                 "execution_id", uuid_format(&ending->claim.execution_id).text, "state",
+                 execution_state_name(ending->state));
+    } else if (fault.code != FAULT_STATE_CONFLICT) { /* it has one already */
+        ending->fate = ENDING_FAILED;
+        ending->fault = fault;
+    }
 }

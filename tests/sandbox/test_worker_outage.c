@@ -268,6 +268,32 @@ static void no_disk_either(void **state)
     stage_end(&stage);
 }
 
+/* A database that is back, but not as it should be, refuses every end: they are kept until it is.
+ */
+static void refused_for_a_while(void **state)
+{
+    struct stage stage = stage_begin(*state);
+    database_goes(&stage);
+    let_them_end(&stage);
+    worker_fixture_await_kept(stage.fixture, JOBS);
+    scene_sql(stage.scene, "CREATE SEQUENCE refusals");
+    scene_sql(stage.scene, "GRANT USAGE ON SEQUENCE refusals TO sallyport_worker");
+    scene_sql(stage.scene,
+              "CREATE FUNCTION refuse_end() RETURNS trigger LANGUAGE plpgsql AS $$"
+              " BEGIN PERFORM nextval('sallyport.refusals');"
+              " RAISE EXCEPTION 'no' USING ERRCODE = 'insufficient_privilege'; END $$");
+    scene_sql(stage.scene, "CREATE TRIGGER refuse_end BEFORE INSERT ON execution FOR EACH ROW"
+                           " EXECUTE FUNCTION refuse_end()");
+    database_comes_back(&stage);
+    worker_fixture_await(stage.fixture, "SELECT (last_value > 6)::integer FROM refusals", 1);
+    worker_fixture_await_kept(stage.fixture, JOBS);
+    scene_sql(stage.scene, "DROP TRIGGER refuse_end ON execution");
+    assert_all_succeeded(&stage);
+    scene_sql(stage.scene, "DROP FUNCTION refuse_end()");
+    scene_sql(stage.scene, "DROP SEQUENCE refusals");
+    stage_end(&stage);
+}
+
 /* ---- called lost meanwhile ---- */
 
 /* As another worker would, had their worker's lease run out long enough ago. */
@@ -364,6 +390,7 @@ int main(void)
         SCENE_TEST(killed_after_the_commit),
         SCENE_TEST(what_was_changed_is_not_believed),
         SCENE_TEST(no_disk_either),
+        SCENE_TEST(refused_for_a_while),
         SCENE_TEST(a_late_result_is_an_event),
         SCENE_TEST(late_without_an_outage),
     };
