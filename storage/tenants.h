@@ -5,6 +5,7 @@
 #include "ledger/event.h"
 #include "storage/pg.h"
 #include "trust/caller.h"
+#include "trust/manifest.h"
 #include "trust/severity.h"
 
 /* AS_IS leaves what is there, or the default, which is OFF. */
@@ -21,6 +22,9 @@ struct tenant_policy {
     /* How many of its executions workers may hold at once, and how many may wait or run; 0: as it
      * is, or the default; TENANT_UNBOUNDED: any number, and the api's setting. */
     int32_t max_running, queue_max;
+    /* The most a run of it gets, whatever is asked; of each 0: as it is, or the default;
+     * TENANT_UNBOUNDED: what its host allows. */
+    struct manifest_limits most;
 };
 #define TENANT_UNBOUNDED (-1)
 
