@@ -155,6 +155,28 @@ static void test_a_tenant_bounds_its_runs(void **state)
     worker_fixture_close(fixture);
 }
 
+/* Under a ceiling the next one is claimed when one ends, not when somebody looks by the clock: at
+ * one a second this would not be over before the fixture's patience is. */
+static void test_a_ceiling_does_not_wait_for_the_clock(void **state)
+{
+    enum { JOBS = 130 };
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    scene_sql(scene, "UPDATE tenant SET max_running = 1 WHERE tenant_id = '%s'", scene->tenant);
+    worker_fixture_submit(fixture, "[\"succeed\"]", JOBS);
+    worker_fixture_start(fixture, 4);
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state = 'succeeded'"), JOBS);
+    assert_int_equal(scene_number(scene,
+                                  "SELECT count(*) FROM execution a JOIN execution b ON "
+                                  "a.execution_id < b.execution_id AND a.started_at < "
+                                  "b.finished_at AND b.started_at < a.finished_at WHERE "
+                                  "a.tenant_id = '%s' AND b.tenant_id = a.tenant_id",
+                                  scene->tenant),
+                     0);
+    worker_fixture_close(fixture);
+}
+
 /* ---- between the claim and the start ---- */
 
 static const char held_claims[] =
@@ -268,6 +290,7 @@ int main(void)
         SCENE_TEST(test_a_flood_is_cut),
         SCENE_TEST(test_a_stop_finishes_what_runs),
         SCENE_TEST(test_a_tenant_bounds_its_runs),
+        SCENE_TEST(test_a_ceiling_does_not_wait_for_the_clock),
         SCENE_TEST(test_claims_in_hand_are_given_back),
         SCENE_TEST(test_starts_that_were_cut_off_start_later),
         SCENE_TEST(test_cut_off_again_and_again),
