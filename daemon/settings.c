@@ -164,6 +164,17 @@ static const struct setting settings_table[] = {
     {"event-retention-days", NUMBER, AT(event_retention_days), "0", -1, 36500, COMMAND_TENANT,
      "how long the bodies of its events are kept; 0: as it is, for ever for a new tenant; -1: for "
      "ever"},
+    {"max-timeout-seconds", NUMBER, AT(max_timeout_seconds), "0", -1, 86400, COMMAND_TENANT,
+     "the longest a run of it may take; 0: as it is, the worker's timeout-max for a new tenant; "
+     "-1: the worker's"},
+    {"max-memory-mib", NUMBER, AT(max_memory_mib), "0", -1, 1048576, COMMAND_TENANT,
+     "the most memory of a run; 0 and -1 as above, with memory-max-mib"},
+    {"max-pids", NUMBER, AT(max_pids), "0", -1, 65536, COMMAND_TENANT,
+     "the most processes and threads of a run; 0 and -1 as above, with pids-max"},
+    {"max-cpu-percent", NUMBER, AT(max_cpu_percent), "0", -1, 10000, COMMAND_TENANT,
+     "the most CPU time of a run, 100 for one; 0 and -1 as above, with cpu-max-percent"},
+    {"max-tmp-mib", NUMBER, AT(max_tmp_mib), "0", -1, 1048576, COMMAND_TENANT,
+     "the largest /tmp of a run; 0 and -1 as above, with tmp-max-mib"},
 };
 
 static int set_number(const struct setting *setting, const char *value, int64_t *place,

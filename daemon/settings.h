@@ -57,6 +57,7 @@ struct settings {
     const char *allow_hmac, *require_sbom, *require_report, *max_severity;
     int64_t input_quota_mib, artifact_quota_mib, max_running, tenant_queue_max;
     int64_t event_retention_days;
+    int64_t max_timeout_seconds, max_memory_mib, max_pids, max_cpu_percent, max_tmp_mib;
 };
 
 /* Reads them all for a command; the texts live as long as the process (argv, environment, and a

@@ -43,7 +43,12 @@ static int read_wishes(const struct settings *settings, struct tenant_policy *re
                                    .artifact_quota_mib = settings->artifact_quota_mib,
                                    .max_running = (int32_t)settings->max_running,
                                    .queue_max = (int32_t)settings->tenant_queue_max,
-                                   .event_retention_days = (int32_t)settings->event_retention_days};
+                                   .event_retention_days = (int32_t)settings->event_retention_days,
+                                   .most = {.timeout_seconds = settings->max_timeout_seconds,
+                                            .memory_mib = settings->max_memory_mib,
+                                            .pids = settings->max_pids,
+                                            .cpu_percent = settings->max_cpu_percent,
+                                            .tmp_mib = settings->max_tmp_mib}};
     enum tenant_wish hmac;
     if (!tenant_id_valid(settings->tenant, strlen(settings->tenant)))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "tenant: expected [a-z0-9][a-z0-9._-]*");
@@ -65,7 +70,7 @@ static void say_switch(json_t *data, const char *name, enum tenant_wish wish)
 }
 
 /* A bound, or null where it has none of its own. */
-static void say_bound(json_t *data, const char *name, int32_t bound)
+static void say_bound(json_t *data, const char *name, int64_t bound)
 {
     if (bound != 0)
         (void)json_object_set_new(data, name, bound < 0 ? json_null() : json_integer(bound));
@@ -100,6 +105,11 @@ static int build(const struct settings *settings, enum event_type type,
     say_bound(data, "max_running", policy->max_running);
     say_bound(data, "queue_max", policy->queue_max);
     say_bound(data, "event_retention_days", policy->event_retention_days);
+    say_bound(data, "max_timeout_seconds", policy->most.timeout_seconds);
+    say_bound(data, "max_memory_mib", policy->most.memory_mib);
+    say_bound(data, "max_pids", policy->most.pids);
+    say_bound(data, "max_cpu_percent", policy->most.cpu_percent);
+    say_bound(data, "max_tmp_mib", policy->most.tmp_mib);
     return event_build(&head, data, ret_event, fault);
 }
 

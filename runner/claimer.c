@@ -39,8 +39,8 @@ static void give_work(struct slot *slot, const struct uuid *execution_id)
     (void)pthread_cond_signal(&slot->news);
 }
 
-/* Waits until slots are idle and there may be work for them: more of what was there, news, or a
- * second has passed. How many are idle; 0 once the worker drains. */
+/* Waits until slots are idle and there may be work for them: more of what was there, room under a
+ * ceiling, news, or a second has passed. How many are idle; 0 once the worker drains. */
 static size_t wait_for_slots(struct worker *worker, bool more, uint64_t *seen)
 {
     size_t idle;
@@ -49,18 +49,17 @@ static size_t wait_for_slots(struct worker *worker, bool more, uint64_t *seen)
     until.tv_sec += POLL_SECONDS;
     (void)pthread_mutex_lock(&worker->mutex);
     while (!worker->draining) {
-        bool due = more || worker->wakes != *seen;
+        bool due = more || worker->freed || worker->wakes != *seen;
         idle = idle_slots(worker);
         if (due && idle > 0)
             break;
-        worker->starved = due;
         if (due)
             (void)pthread_cond_wait(&worker->wake, &worker->mutex);
         else
             more = pthread_cond_timedwait(&worker->wake, &worker->mutex, &until) != 0;
     }
     idle = worker->draining ? 0 : idle_slots(worker);
-    worker->starved = false;
+    worker->freed = false;
     *seen = worker->wakes;
     (void)pthread_mutex_unlock(&worker->mutex);
     return idle;

@@ -28,10 +28,13 @@ static void job_free(struct job *job)
     json_decref(job->checks);
 }
 
-/* What is asked, else the artifact's default, else ours; never more than the host allows. */
-static int64_t choose(int64_t asked, int64_t artifact, int64_t fallback, int64_t most)
+/* What is asked, else the artifact's default, else ours; never more than its tenant may have (0: no
+ * word on it) and the host allows. */
+static int64_t choose(int64_t asked, int64_t artifact, int64_t fallback, int64_t tenant,
+                      int64_t host)
 {
     int64_t value = asked > 0 ? asked : artifact > 0 ? artifact : fallback;
+    int64_t most = tenant > 0 && tenant < host ? tenant : host;
     return value < most ? value : most;
 }
 
@@ -39,19 +42,20 @@ static void choose_limits(struct job *job)
 {
     const struct worker_limits *host = &job->slot->worker->config.limits;
     const struct manifest_limits *m = &job->manifest->limits, *a = &job->tool->descriptor->limits;
-    const struct manifest_limits *f = &host->fallback, *x = &host->most;
+    const struct manifest_limits *f = &host->fallback, *t = &job->queued.most, *h = &host->most;
+#define CHOOSE(limit) choose(m->limit, a->limit, f->limit, t->limit, h->limit)
     job->limits = (struct sandbox_limits){
-        .wall_ms = 1000 * choose(m->timeout_seconds, a->timeout_seconds, f->timeout_seconds,
-                                 x->timeout_seconds),
-        .memory_bytes = choose(m->memory_mib, a->memory_mib, f->memory_mib, x->memory_mib) << 20,
-        .pids = choose(m->pids, a->pids, f->pids, x->pids),
-        .cpu_percent = choose(m->cpu_percent, a->cpu_percent, f->cpu_percent, x->cpu_percent),
-        .tmp_bytes = choose(m->tmp_mib, a->tmp_mib, f->tmp_mib, x->tmp_mib) << 20,
+        .wall_ms = 1000 * CHOOSE(timeout_seconds),
+        .memory_bytes = CHOOSE(memory_mib) << 20,
+        .pids = CHOOSE(pids),
+        .cpu_percent = CHOOSE(cpu_percent),
+        .tmp_bytes = CHOOSE(tmp_mib) << 20,
         .open_files = host->open_files,
         .file_size_bytes = host->file_size_bytes,
         .stdout_bytes = host->output_bytes,
         .stderr_bytes = host->output_bytes,
     };
+#undef CHOOSE
 }
 
 static int fetch_input(struct job *job, const struct manifest_input *wanted, struct fault *fault)

@@ -63,8 +63,7 @@ static void become_idle(struct slot *slot)
     struct worker *worker = slot->worker;
     (void)pthread_mutex_lock(&worker->mutex);
     slot->idle = true;
-    if (worker->starved)
-        (void)pthread_cond_broadcast(&worker->wake);
+    (void)pthread_cond_broadcast(&worker->wake);
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
@@ -81,12 +80,14 @@ static bool wait_for_work(struct slot *slot)
     return busy;
 }
 
-/* A slot that is not busy cannot be stopped: what is readable was for what it has done. */
-static void vacate(struct slot *slot)
+/* A slot that is not busy cannot be stopped: what is readable was for what it has done. Where an
+ * execution has ended, a ceiling may have room again. */
+static void vacate(struct slot *slot, bool ended)
 {
     uint64_t drained;
     (void)pthread_mutex_lock(&slot->worker->mutex);
     slot->busy = false;
+    slot->worker->freed |= ended;
     if (slot->stop != SLOT_RUNS && read(slot->cancel_fd, &drained, sizeof drained) < 0)
         abort(); /* slot_stop() wrote it, under this mutex */
     (void)pthread_mutex_unlock(&slot->worker->mutex);
@@ -122,13 +123,13 @@ static void *slot_main(void *context)
     struct slot *slot = context;
     static const struct uuid inspects = {{0}};
     for (; wait_for_work(slot); become_idle(slot)) {
-        bool ended = true;
-        if (uuid_equal(&slot->execution_id, &inspects))
+        bool inspected = uuid_equal(&slot->execution_id, &inspects), ended = false;
+        if (inspected)
             inspect(slot);
         else
             ended = job_run(slot);
-        vacate(slot);
-        if (!ended)
+        vacate(slot, ended);
+        if (!inspected && !ended)
             rest(slot->worker);
     }
     return NULL;

@@ -62,7 +62,7 @@ struct worker {
     bool inspecting; /* a slot does; under mutex */
     struct helper claimer, starter, reaper;
     /* of the claimer, under mutex */
-    bool starved;       /* it waits for an idle slot */
+    bool freed;         /* an execution has ended since its last claim */
     bool claiming;      /* a claim may be ours that nobody holds yet, */
     int64_t last_fence; /* but none of this fence or a lower one */
     /* of the starter, under mutex */

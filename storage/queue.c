@@ -80,6 +80,11 @@ enum loaded_column {
     L_CANCEL,
     L_TOOL,
     L_MANIFEST,
+    L_MOST_TIMEOUT,
+    L_MOST_MEMORY,
+    L_MOST_PIDS,
+    L_MOST_CPU,
+    L_MOST_TMP,
     L_TENANT, /* from here on: texts */
     L_API_KEY,
     L_KID,
@@ -115,7 +120,12 @@ static int queued_read(const PGresult *r, int row, struct queued *ret_queued, st
                             .started_ms = pg_get_time(r, row, L_STARTED),
                             .cancel = cancel_reason_get(r, row, L_CANCEL),
                             .tool_sha256 = pg_get_digest(r, row, L_TOOL),
-                            .manifest_sha256 = pg_get_digest(r, row, L_MANIFEST)};
+                            .manifest_sha256 = pg_get_digest(r, row, L_MANIFEST),
+                            .most = {.timeout_seconds = pg_get_int(r, row, L_MOST_TIMEOUT),
+                                     .memory_mib = pg_get_int(r, row, L_MOST_MEMORY),
+                                     .pids = pg_get_int(r, row, L_MOST_PIDS),
+                                     .cpu_percent = pg_get_int(r, row, L_MOST_CPU),
+                                     .tmp_mib = pg_get_int(r, row, L_MOST_TMP)}};
     struct span state = pg_get_bytes(r, row, L_STATE);
     if (execution_state_parse((const char *)state.data, state.len, &queued.state) != 0)
         return fault_set(fault, FAULT_INTERNAL, "an execution is in an unknown state");
@@ -142,12 +152,15 @@ int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
     static const struct pg_statement read = {
         "queue_load",
         "SELECT c.n, a.state, a.submitted_at, a.started_at, a.cancel_reason, a.tool_sha256,"
-        " a.manifest_sha256, a.tenant_id, a.api_key_id, a.kid, a.token, a.traceparent, a.worker,"
+        " a.manifest_sha256, t.max_timeout_seconds, t.max_memory_mib, t.max_pids,"
+        " t.max_cpu_percent, t.max_tmp_mib, a.tenant_id, a.api_key_id, a.kid, a.token, "
+        "a.traceparent, a.worker,"
         " a.task_id, a.operator_id, a.correlation_id, a.target_urn"
         "  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY"
         "       c(execution_id, worker_id, fence, n)"
         "  JOIN execution_queue q USING (execution_id, worker_id, fence)"
-        "  JOIN execution_active a USING (execution_id)"};
+        "  JOIN execution_active a USING (execution_id)"
+        "  LEFT JOIN tenant t ON t.tenant_id = a.tenant_id"};
     AUTO_CLAIM_ARRAYS struct claim_arrays arrays = claim_arrays_new();
     for (size_t i = 0; i < count; i++)
         claim_arrays_add(&arrays, &claims[i]);

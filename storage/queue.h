@@ -11,6 +11,7 @@
 #include "ledger/state.h"
 #include "storage/cancels.h"
 #include "storage/facts.h"
+#include "trust/manifest.h"
 
 struct claim {
     struct uuid execution_id;
@@ -49,7 +50,8 @@ struct queued {
     const char *worker;      /* "" before its start */
     const char *task_id, *operator_id, *correlation_id, *target_urn;
     struct digest tool_sha256, manifest_sha256;
-    char *owner; /* holds the texts above; NULL: nothing was loaded */
+    struct manifest_limits most; /* that its tenant may have; of each 0: what the host allows */
+    char *owner;                 /* holds the texts above; NULL: nothing was loaded */
 };
 #define AUTO_QUEUED AUTO(queued_free)
 void queued_free(struct queued *queued);

@@ -32,7 +32,7 @@ static void policy_params(struct pg_params *params, const char *tenant,
     pg_int4(params, severity_weight(policy->max_severity));
 }
 
-/* A step of an open transaction, of a tenant that is there; as is the next. */
+/* A step of an open transaction, of a tenant that is there; as are the next. */
 static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
                       struct fault *fault)
 {
@@ -50,11 +50,11 @@ static int set_quotas(struct pg *tx, const char *tenant, const struct tenant_pol
 }
 
 /* What has no bound of its own is null. */
-static int set_bounds(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+static int set_shares(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
                       struct fault *fault)
 {
     static const struct pg_statement update = {
-        "tenants_bounds",
+        "tenants_shares",
         "UPDATE tenant SET"
         " max_running = CASE WHEN $2 = 0 THEN max_running WHEN $2 > 0 THEN $2 END,"
         " queue_max = CASE WHEN $3 = 0 THEN queue_max WHEN $3 > 0 THEN $3 END,"
@@ -66,6 +66,40 @@ static int set_bounds(struct pg *tx, const char *tenant, const struct tenant_pol
     pg_int4(&params, policy->queue_max);
     pg_int4(&params, policy->event_retention_days);
     return pg_step(tx, &update, &params, NULL, fault);
+}
+
+static int set_limits(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+                      struct fault *fault)
+{
+    static const struct pg_statement update = {
+        "tenants_limits",
+        "UPDATE tenant SET"
+        " max_timeout_seconds = CASE WHEN $2 = 0 THEN max_timeout_seconds WHEN $2 > 0 THEN $2 END,"
+        " max_memory_mib = CASE WHEN $3 = 0 THEN max_memory_mib WHEN $3 > 0 THEN $3 END,"
+        " max_pids = CASE WHEN $4 = 0 THEN max_pids WHEN $4 > 0 THEN $4 END,"
+        " max_cpu_percent = CASE WHEN $5 = 0 THEN max_cpu_percent WHEN $5 > 0 THEN $5 END,"
+        " max_tmp_mib = CASE WHEN $6 = 0 THEN max_tmp_mib WHEN $6 > 0 THEN $6 END"
+        " WHERE tenant_id = $1"};
+    const struct manifest_limits *most = &policy->most;
+    struct pg_params params = {0};
+    pg_text(&params, tenant);
+    pg_int4(&params, (int32_t)most->timeout_seconds);
+    pg_int4(&params, (int32_t)most->memory_mib);
+    pg_int4(&params, (int32_t)most->pids);
+    pg_int4(&params, (int32_t)most->cpu_percent);
+    pg_int4(&params, (int32_t)most->tmp_mib);
+    return pg_step(tx, &update, &params, NULL, fault);
+}
+
+/* What is no yes or no. */
+static int set_bounds(struct pg *tx, const char *tenant, const struct tenant_policy *policy,
+                      struct fault *fault)
+{
+    return set_quotas(tx, tenant, policy, fault) != 0 ||
+                   set_shares(tx, tenant, policy, fault) != 0 ||
+                   set_limits(tx, tenant, policy, fault) != 0
+               ? -1
+               : 0;
 }
 
 int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy *policy,
@@ -82,7 +116,7 @@ int tenants_create(struct pg *pg, const char *tenant, const struct tenant_policy
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0 ||
-        set_quotas(tx, tenant, policy, fault) != 0 || set_bounds(tx, tenant, policy, fault) != 0)
+        set_bounds(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }
@@ -108,7 +142,7 @@ int tenants_change(struct pg *pg, const char *tenant, const struct tenant_policy
         return -1;
     if (pg_affected(result) != 1)
         return fault_set(fault, FAULT_NOT_FOUND, "no such tenant");
-    if (set_quotas(tx, tenant, policy, fault) != 0 || set_bounds(tx, tenant, policy, fault) != 0)
+    if (set_bounds(tx, tenant, policy, fault) != 0)
         return -1;
     return events_commit(tx, &event, 1, fault);
 }

@@ -5,6 +5,7 @@
 #include "ledger/event.h"
 #include "storage/pg.h"
 #include "trust/caller.h"
+#include "trust/manifest.h"
 #include "trust/severity.h"
 
 /* AS_IS leaves what is there, or the default, which is OFF. */
@@ -24,6 +25,9 @@ struct tenant_policy {
     /* How long bodies of its events are kept; 0: as it is, or for ever; TENANT_UNBOUNDED: for ever.
      * A change waits for a batch that is expiring under the policy before it. */
     int32_t event_retention_days;
+    /* The most a run of it gets, whatever is asked; of each 0: as it is, or the default;
+     * TENANT_UNBOUNDED: what its host allows. */
+    struct manifest_limits most;
 };
 #define TENANT_UNBOUNDED (-1)
 

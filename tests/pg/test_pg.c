@@ -339,6 +339,33 @@ static void assert_notified(struct pg *pg)
     assert_int_equal(news, 1);
 }
 
+static void assert_keyed(struct pg *pg, bool keyed)
+{
+    static const struct pg_statement read = {
+        "test_keyed", "SELECT current_setting('plan_cache_mode') = 'force_generic_plan',"
+                      " current_setting('enable_seqscan') = 'off'"};
+    struct fault fault;
+    AUTO_PGRESULT PGresult *result = NULL;
+    assert_ok(pg_query_as(pg, NULL, &read, NULL, &result, &fault));
+    assert_int_equal(pg_get_bool(result, 0, 0), keyed);
+    assert_int_equal(pg_get_bool(result, 0, 1), keyed);
+}
+
+/* Only where it was asked for, and there after each reconnect. */
+static void keyed_connections_stay_so(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    AUTO_PG struct pg *pg = NULL;
+    assert_ok(pg_open_keyed(pg_cluster_conninfo(scene->cluster, "sallyport_worker"), "test", &pg,
+                            &fault));
+    assert_keyed(scene->worker, false);
+    assert_keyed(pg, true);
+    scene_cut_off(scene, "sallyport_worker");
+    assert_keyed(pg, true);
+    assert_keyed(scene->worker, false);
+}
+
 static void notifications_arrive_also_after_a_reconnect(void **state)
 {
     struct scene *scene = *state;
@@ -382,6 +409,7 @@ int main(void)
         SCENE_TEST(a_lost_connection_comes_back),
         SCENE_TEST(nothing_is_written_to_stderr),
         SCENE_TEST(nobody_there_is_a_fault),
+        SCENE_TEST(keyed_connections_stay_so),
         SCENE_TEST(notifications_arrive_also_after_a_reconnect),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);

@@ -153,6 +153,38 @@ static void how_long_events_are_kept(void **state)
                   "UPDATE tenant SET event_retention_days = %s", bad[i]);
 }
 
+static void what_a_run_gets_is_bounded(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    static const char read[] =
+        "SELECT coalesce(max_timeout_seconds, 0) * 10000 + coalesce(max_memory_mib, 0) * 1000"
+        " + coalesce(max_pids, 0) * 100 + coalesce(max_cpu_percent, 0) * 10"
+        " + coalesce(max_tmp_mib, 0) FROM tenant WHERE tenant_id = '%s'";
+    static const struct {
+        struct manifest_limits most;
+        int expected;
+    } changes[] = {
+        {{0}, 0},
+        {{.timeout_seconds = 1, .memory_mib = 2, .pids = 3, .cpu_percent = 4, .tmp_mib = 5}, 12345},
+        {{.pids = 7}, 12745},
+        {{.timeout_seconds = -1, .tmp_mib = 6}, 2746},
+        {{.memory_mib = -1, .pids = -1, .cpu_percent = -1, .tmp_mib = -1}, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        const struct tenant_policy policy = {.allow_hmac = -1, .most = changes[i].most};
+        AUTO_EVENT struct event *event =
+            scene_event(EVENT_TENANT_CHANGED, scene->tenant, "limits", NULL);
+        assert_ok(tenants_change(scene->super, scene->tenant, &policy, event, &fault));
+        assert_int_equal(scene_number(scene, read, scene->tenant), changes[i].expected);
+    }
+    const struct tenant_policy policy = {.allow_hmac = -1, .most = changes[1].most};
+    AUTO_EVENT struct event *event = scene_event(EVENT_TENANT_CREATED, "limited", "limited", NULL);
+    assert_ok(tenants_create(scene->super, "limited", &policy, event, &fault));
+    assert_int_equal(scene_number(scene, read, "limited"), 12345);
+    assert_int_equal(scene_number(scene, read, scene->other), 0);
+}
+
 /* The row and its event are one: an event that cannot be written takes the row with it. */
 static void no_row_without_its_event(void **state)
 {
@@ -386,6 +418,7 @@ int main(void)
         SCENE_TEST(what_is_asked_of_documents),
         SCENE_TEST(what_is_shared_is_bounded),
         SCENE_TEST(how_long_events_are_kept),
+        SCENE_TEST(what_a_run_gets_is_bounded),
         SCENE_TEST(no_row_without_its_event),
         SCENE_TEST(an_api_key_is_found_as_it_was_made),
         SCENE_TEST(only_live_api_keys_are_found),

@@ -154,6 +154,62 @@ static void test_a_stop_finishes_what_runs(void **state)
     worker_fixture_close(fixture);
 }
 
+/* A tenant's own bounds lower what its runs get, and never raise it; the events say what held. */
+static void test_a_tenant_bounds_its_runs(void **state)
+{
+    static const char limit[] =
+        "SELECT convert_from(body, 'UTF8')::jsonb->'data'->%s->>'%s' FROM event WHERE tenant_id = "
+        "'%s' AND type = 'io.sallyport.execution.%s.v1'";
+    static const struct {
+        const char *name;
+        int64_t is;
+    } limits[] = {{"timeout_seconds", 7},
+                  {"memory_mib", 32},
+                  {"pids", 64},
+                  {"cpu_percent", 50},
+                  {"tmp_mib", 64}};
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    scene_sql(scene,
+              "UPDATE tenant SET max_timeout_seconds = 7, max_memory_mib = 32, max_pids = 60000,"
+              " max_cpu_percent = 50 WHERE tenant_id = '%s'",
+              scene->tenant);
+    worker_fixture_submit(fixture, "[\"succeed\"]", 1);
+    worker_fixture_start(fixture, 1);
+    worker_fixture_idle(fixture);
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        assert_int_equal(
+            scene_number(scene, limit, "'limits'", limits[i].name, scene->tenant, "started"),
+            limits[i].is);
+        assert_int_equal(scene_number(scene, limit, "'execution_metadata'->'limits'",
+                                      limits[i].name, scene->tenant, "finished"),
+                         limits[i].is);
+    }
+    worker_fixture_close(fixture);
+}
+
+/* Under a ceiling the next one is claimed when one ends, not when somebody looks by the clock: at
+ * one a second this would not be over before the fixture's patience is. */
+static void test_a_ceiling_does_not_wait_for_the_clock(void **state)
+{
+    enum { JOBS = 130 };
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    scene_sql(scene, "UPDATE tenant SET max_running = 1 WHERE tenant_id = '%s'", scene->tenant);
+    worker_fixture_submit(fixture, "[\"succeed\"]", JOBS);
+    worker_fixture_start(fixture, 4);
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state = 'succeeded'"), JOBS);
+    assert_int_equal(scene_number(scene,
+                                  "SELECT count(*) FROM execution a JOIN execution b ON "
+                                  "a.execution_id < b.execution_id AND a.started_at < "
+                                  "b.finished_at AND b.started_at < a.finished_at WHERE "
+                                  "a.tenant_id = '%s' AND b.tenant_id = a.tenant_id",
+                                  scene->tenant),
+                     0);
+    worker_fixture_close(fixture);
+}
+
 /* ---- between the claim and the start ---- */
 
 static const char held_claims[] =
@@ -266,6 +322,8 @@ int main(void)
         SCENE_TEST(test_a_hang_is_cancelled),
         SCENE_TEST(test_a_flood_is_cut),
         SCENE_TEST(test_a_stop_finishes_what_runs),
+        SCENE_TEST(test_a_tenant_bounds_its_runs),
+        SCENE_TEST(test_a_ceiling_does_not_wait_for_the_clock),
         SCENE_TEST(test_claims_in_hand_are_given_back),
         SCENE_TEST(test_starts_that_were_cut_off_start_later),
         SCENE_TEST(test_cut_off_again_and_again),

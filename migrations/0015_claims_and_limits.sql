@@ -1,7 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A claimer claims for many slots at once: who waits, and whose turn it is, is asked once a round instead of once a
--- claim. A build of the version before runs on this as it is: name, arguments and answers are the same.
+-- What a tenant's runs may use at most; and claims for many slots at once. A build of the version before runs on this as
+-- it is: it asks for no such limit, and name, arguments and answers of the claim are the same.
 SET LOCAL ROLE sallyport_owner;
+
+ALTER TABLE sallyport.tenant
+    ADD COLUMN max_timeout_seconds integer CHECK (max_timeout_seconds > 0),
+    ADD COLUMN max_memory_mib      integer CHECK (max_memory_mib > 0),
+    ADD COLUMN max_pids            integer CHECK (max_pids > 0),
+    ADD COLUMN max_cpu_percent     integer CHECK (max_cpu_percent > 0),
+    ADD COLUMN max_tmp_mib         integer CHECK (max_tmp_mib > 0);
+COMMENT ON COLUMN sallyport.tenant.max_timeout_seconds IS
+    'the most a run of it gets, whatever manifest or artifact ask, as in the next four; NULL: what its host allows';
+
+-- Who waits, and whose turn it is, is asked once a round instead of once a claim.
 
 -- Claims up to `most` executions. Tenants take turns, who was claimed last longest ago first: round by round each gets an
 -- equal part of what is left, one at least while there is any, the oldest of its own. So the turn after a claim is whose it
