@@ -96,25 +96,17 @@ static void test_a_flood_is_cut(void **state)
     worker_fixture_close(fixture);
 }
 
-/* What is stored of each run is what its event says, whatever of it was stored while it ran: the
- * ends come between. Followed is all that is running and all that waits. */
-static void test_what_is_followed_ends_whole(void **state)
+static void follow_all(struct scene *scene)
 {
-    struct scene *scene = *state;
-    struct worker_fixture *fixture = worker_fixture_open(scene);
-    worker_fixture_start(fixture, 6);
-    worker_fixture_submit(fixture, "[\"talk\",\"60\"]", 40);
-    scene_sql(scene, "SELECT pg_notify('sallyport_follow', string_agg(execution_id::text, ','))"
-                     " FROM execution_active");
-    worker_fixture_idle(fixture);
-    assert_int_equal(count(scene, "state = 'succeeded'"), 40);
-    /* Some of it in pieces; else this has shown nothing. */
-    assert_true(scene_number(scene,
-                             "SELECT count(*) FROM execution_output WHERE tenant_id = '%s'"
-                             " AND n > 0",
-                             scene->tenant) > 0);
-    for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
-        const char *name = stream == SANDBOX_STDOUT ? "stdout" : "stderr";
+    scene_sql(scene, "SELECT pg_notify('sallyport_follow', coalesce(string_agg("
+                     "execution_id::text, ','), '')) FROM execution_active");
+}
+
+/* What is stored of each run is what its event says, word for word. */
+static void assert_stored_as_told(struct scene *scene, int64_t executions)
+{
+    static const char *const streams[] = {"stdout", "stderr"};
+    for (size_t i = 0; i < ARRAY_LEN(streams); i++)
         assert_int_equal(
             scene_number(scene,
                          "SELECT count(*) FROM event e WHERE e.tenant_id = '%s'"
@@ -123,9 +115,49 @@ static void test_what_is_followed_ends_whole(void **state)
                          "o.n)) FROM execution_output o WHERE o.execution_id = e.execution_id"
                          " AND o.stream = '%s'), 'hex')"
                          " = convert_from(e.body, 'UTF8')::jsonb->'data'->>'%s_stored_sha256'",
-                         scene->tenant, name, name),
-            40);
-    }
+                         scene->tenant, streams[i], streams[i]),
+            executions);
+}
+
+/* Ends come between whatever is being stored. */
+static void test_what_is_followed_ends_whole(void **state)
+{
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    worker_fixture_start(fixture, 6);
+    worker_fixture_submit(fixture, "[\"talk\",\"60\"]", 40);
+    follow_all(scene);
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state = 'succeeded'"), 40);
+    assert_stored_as_told(scene, 40);
+    worker_fixture_close(fixture);
+}
+
+/* What it has said is there while it runs; its end stores the rest. */
+static void test_what_is_followed_is_stored_while_it_runs(void **state)
+{
+    struct scene *scene = *state;
+    struct worker_fixture *fixture = worker_fixture_open(scene);
+    worker_fixture_start(fixture, 4);
+    worker_fixture_submit(fixture, "[\"linger\",\"5\"]", 4);
+    while (scene_number(scene,
+                        "SELECT count(*) FROM (SELECT sum(octet_length(data)) AS len FROM"
+                        " execution_output WHERE tenant_id = '%s' GROUP BY execution_id, stream) s"
+                        " WHERE len = 75",
+                        scene->tenant) < 8)
+        follow_all(scene); /* as the api does, again and again */
+    assert_int_equal(
+        scene_number(scene, "SELECT count(*) FROM execution_active WHERE state = 'running'"), 4);
+    scene_sql(scene, "UPDATE execution_active SET cancel_requested_at = now(),"
+                     " cancel_reason = 'cancel_requested' WHERE state = 'running'");
+    worker_fixture_idle(fixture);
+    assert_int_equal(count(scene, "state = 'cancelled' AND stdout_bytes = 150"), 4);
+    assert_int_equal(scene_number(scene,
+                                  "SELECT sum(octet_length(data)) FROM execution_output"
+                                  " WHERE tenant_id = '%s'",
+                                  scene->tenant),
+                     8 * 150);
+    assert_stored_as_told(scene, 4);
     worker_fixture_close(fixture);
 }
 
@@ -328,6 +360,7 @@ int main(void)
         SCENE_TEST(test_starts_that_were_cut_off_start_later),
         SCENE_TEST(test_cut_off_again_and_again),
         SCENE_TEST(test_what_is_followed_ends_whole),
+        SCENE_TEST(test_what_is_followed_is_stored_while_it_runs),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

@@ -66,30 +66,6 @@ static const char *word(const struct sandbox_job *job, size_t n)
     return job->argv[n + 1] == NULL ? "" : job->argv[n + 1];
 }
 
-/* Line by line, as a tool that has some work to do between them. */
-static void talk(struct output outputs[SANDBOX_STREAMS], long lines)
-{
-    for (long i = 0; i < lines; i++) {
-        char line[64];
-        int len = snprintf(line, sizeof line, "this is line %ld\n", i);
-        for (int stream = 0; stream < SANDBOX_STREAMS; stream++)
-            output_feed(&outputs[stream], line, (size_t)len);
-        (void)poll(NULL, 0, 1);
-    }
-}
-
-static void say(struct output outputs[SANDBOX_STREAMS], const char *verb, long number)
-{
-    static const uint8_t block[MIB]; /* nothing but zeros */
-    struct output *output = &outputs[SANDBOX_STDOUT];
-    if (strcmp(verb, "succeed") == 0 || strcmp(verb, "await") == 0)
-        output_feed(output, "done\n", 5);
-    else if (strcmp(verb, "talk") == 0)
-        talk(outputs, number);
-    for (long i = 0; strcmp(verb, "flood") == 0 && i < number; i++)
-        output_feed(output, block, sizeof block);
-}
-
 /* Until `fd` (-1: none) is readable, or it is told to end. */
 static enum sandbox_end hang(const struct sandbox_job *job, int fd)
 {
@@ -102,6 +78,39 @@ static enum sandbox_end hang(const struct sandbox_job *job, int fd)
         if (poll(news, 2, left > 3600000 ? 3600000 : (int)left) > 0)
             return news[0].revents != 0 ? SANDBOX_CANCELLED : SANDBOX_EXITED;
     }
+}
+
+/* Line by line, as a tool that has some work to do between them. */
+static void talk(struct output outputs[SANDBOX_STREAMS], long lines)
+{
+    for (long i = 0; i < lines; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof line, "this is line %ld\n", i);
+        for (int stream = 0; stream < SANDBOX_STREAMS; stream++)
+            output_feed(&outputs[stream], line, (size_t)len);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void say(const struct sandbox_job *job, struct output outputs[SANDBOX_STREAMS],
+                struct sandbox_result *result)
+{
+    const char *verb = word(job, 0);
+    long number = strtol(word(job, 1), NULL, 10);
+    static const uint8_t block[MIB]; /* nothing but zeros */
+    struct output *output = &outputs[SANDBOX_STDOUT];
+    if (strcmp(verb, "succeed") == 0 || strcmp(verb, "await") == 0)
+        output_feed(output, "done\n", 5);
+    else if (strcmp(verb, "talk") == 0)
+        talk(outputs, number);
+    else if (strcmp(verb, "linger") == 0) {
+        talk(outputs, number);
+        result->end = hang(job, -1);
+        result->exit_code = -1;
+        talk(outputs, number);
+    }
+    for (long i = 0; strcmp(verb, "flood") == 0 && i < number; i++)
+        output_feed(output, block, sizeof block);
 }
 
 static void end(const struct sandbox_job *job, struct sandbox_result *result)
@@ -144,7 +153,7 @@ static int collect(const struct sandbox_job *job, struct sandbox_result *result,
         }
         output_share(&outputs[stream], job->watch);
     }
-    say(outputs, word(job, 0), strtol(word(job, 1), NULL, 10));
+    say(job, outputs, result);
     for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
         output_end(&outputs[stream], &result->output[stream]);
         result->usage.output_bytes += result->output[stream].bytes;

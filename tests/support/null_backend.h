@@ -7,6 +7,7 @@
  *   signal N      ended by a signal                      memory      out of memory
  *   hang          until it is cancelled or out of time   flood MIB   so much standard output
  *   talk LINES    that many, one after the other, each on both streams
+ *   linger LINES  the same, then until it is told to end, then the same again
  *   break         the sandbox itself breaks              refuse      nothing is started
  *   await FIFO    until somebody writes to it; then as succeed
  */
