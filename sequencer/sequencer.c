@@ -17,6 +17,7 @@
 #include "sequencer/sequencer.h"
 
 #include "base/clock.h"
+#include "sequencer/key_trace.h"
 #include "sequencer/partitions.h"
 #include "sequencer/signer.h"
 #include "sequencer/standing.h"
@@ -35,6 +36,7 @@ struct sequencer {
     struct signer *signer;
     struct ledger_lease lease;
     struct tree tree;
+    char *node;
     char *origin;
     char *state_file;
     int batch_max;
@@ -43,8 +45,10 @@ struct sequencer {
     int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
     struct partitions partitions;
     bool listening;
-    uint64_t session; /* in which the tree was loaded */
-    bool vouched;     /* since the tree was loaded, the signer has signed this very tree */
+    uint64_t session;    /* in which the tree was loaded */
+    bool vouched;        /* since the tree was loaded, the signer has signed this very tree */
+    bool traced;         /* since it leads, the log says which keys sign it */
+    struct fault barred; /* why it must not lead: a key is missing or was retired */
     struct stop stop;
     struct standing standing;
 };
@@ -55,6 +59,7 @@ void sequencer_free(struct sequencer *sequencer)
         return;
     signer_free(sequencer->signer);
     pg_free(sequencer->pg);
+    free(sequencer->node);
     free(sequencer->origin);
     free(sequencer->state_file);
     standing_done(&sequencer->standing);
@@ -86,9 +91,10 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
     if (sequencer == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     standing_init(&sequencer->standing);
+    sequencer->node = strdup(config->node);
     sequencer->origin = strdup(config->origin);
     sequencer->state_file = strdup(config->state_file);
-    if (sequencer->origin == NULL || sequencer->state_file == NULL)
+    if (sequencer->node == NULL || sequencer->origin == NULL || sequencer->state_file == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     sequencer->batch_max = config->batch_max;
     sequencer->sign_every_ms = config->sign_every_ms;
@@ -99,6 +105,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
                    uuid_format(&incarnation).text);
     const struct signer_config signer = {.origin = config->origin,
                                          .key_file = config->key_file,
+                                         .next_key_file = config->next_key_file,
                                          .state_file = config->state_file,
                                          .init = config->init};
     if (pg_open(config->conninfo, "ledger", &sequencer->pg, fault) != 0 ||
@@ -112,7 +119,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
 static void stand_by(struct sequencer *s)
 {
     s->lease.epoch = 0;
-    s->tree.loaded = false;
+    s->tree.loaded = s->traced = false;
     s->acquire_at = clock_monotonic_ms() + STANDBY_EVERY_MS;
     signer_reset(s->signer);
 }
@@ -124,10 +131,21 @@ static void stop(struct sequencer *s, const char *problem, const struct signer_e
     signer_reset(s->signer);
 }
 
-/* A contradiction stops; anything else is a failure to be passed on. */
+/* Not for this process to lead, until it is started with other keys: another may at once. */
+static int bar(struct sequencer *s, const struct fault *why, struct fault *fault)
+{
+    s->barred = *why;
+    int status = ledger_lease_release(s->pg, &s->lease, fault);
+    stand_by(s);
+    return status;
+}
+
+/* A contradiction stops, keys that do not fit bar; anything else is a failure to be passed on. */
 static int stop_or_fail(struct sequencer *s, const struct fault *inner,
                         const struct signer_evidence *evidence, struct fault *fault)
 {
+    if (inner->code == FAULT_KEY_INVALID)
+        return bar(s, inner, fault);
     if (inner->code != FAULT_CONTENT_MISMATCH)
         return fault_set(fault, inner->code, "%s", inner->detail);
     stop(s, inner->detail, evidence);
@@ -142,6 +160,8 @@ static int keep_lease(struct sequencer *s, struct fault *fault)
         if (now < s->acquire_at || s->stop.stopped)
             return 0;
         s->acquire_at = now + STANDBY_EVERY_MS;
+        if (s->barred.code != FAULT_NONE)
+            return 0;
         if (ledger_lease_acquire(s->pg, &s->lease, fault) != 0)
             return -1;
         s->renew_at = now;
@@ -193,6 +213,25 @@ static int load(struct sequencer *s, struct fault *fault)
         return 0;
     const struct signer_evidence evidence = evidence_of(s, found.size, &found.root, &computed);
     return stop_or_fail(s, &inner, &evidence, fault);
+}
+
+/* Once a leadership, and before anything is signed. Keys that do not fit this log leave no trace
+ * in it. */
+static int trace_keys(struct sequencer *s, struct fault *fault)
+{
+    struct key_trace trace = {.node = s->node, .origin = s->origin, .size = s->tree.range.size};
+    struct signer_evidence evidence;
+    struct fault inner;
+    if (signer_check(s->signer, s->pg, &evidence, &inner) != 0)
+        return stop_or_fail(s, &inner, &evidence, fault);
+    trace.verifiers = signer_verifiers(s->signer, &trace.verifier_count);
+    if (key_trace_write(s->pg, &s->lease, &trace, &s->traced, &inner) == 0) {
+        s->tree.loaded = s->traced; /* else the next turn renews the lease first */
+        return 0;
+    }
+    if (inner.code == FAULT_KEY_INVALID || inner.code == FAULT_STATE_CONFLICT)
+        return bar(s, &inner, fault);
+    return fault_set(fault, inner.code, "%s", inner.detail);
 }
 
 /* A batch whose rows make no sense. */
@@ -282,7 +321,7 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
     case SIGNER_IDLE:
         s->tree.loaded = same_tree(s); /* else the rows have changed since they were loaded */
         break;
-    case SIGNER_FOLLOWED: /* only of signer_follow() */
+    case SIGNER_FOLLOWED: /* proven, but not to be signed yet */
         break;
     case SIGNER_LEASE_LOST:
         stand_by(s);
@@ -350,6 +389,8 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
         return follow(s, ret_more, fault);
     if (!s->tree.loaded && load(s, fault) != 0)
         return -1;
+    if (s->tree.loaded && !s->traced && trace_keys(s, fault) != 0)
+        return -1;
     if (!s->tree.loaded)
         return 0;
     if (order(s, &ordered, fault) != 0 || sign(s, &signing, fault) != 0)
@@ -381,7 +422,9 @@ int sequencer_turn(struct sequencer *s, int *ret_wait_ms, struct fault *fault)
         .size = s->tree.loaded ? s->tree.range.size : 0,
         .signed_size = signer_signed(s->signer)->size,
     };
-    standing_turn(&s->standing, &now, s->stop.problem, status == 0 ? NULL : &inner);
+    standing_turn(&s->standing, &now, s->stop.problem,
+                  s->barred.code == FAULT_NONE ? "" : s->barred.detail,
+                  status == 0 ? NULL : &inner);
     if (status != 0)
         return fault_set(fault, inner.code, "%s", inner.detail);
     *ret_wait_ms = more ? 0 : wait_of(s);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define STATE_BYTES_MAX 16384
+#define STATE_BYTES_MAX 65536
 #define STATE_VERSION 1
 
 static int not_a_state(const char *path, const char *why, struct fault *fault)
@@ -23,6 +23,7 @@ struct state_fields {
     int64_t size;
     const char *root;
     json_t *frontier;
+    json_t *previous; /* NULL: never reopened */
 };
 
 static int fields_read(const json_t *object, struct state_fields *ret_fields, struct fault *fault)
@@ -34,6 +35,7 @@ static int fields_read(const json_t *object, struct state_fields *ret_fields, st
         {"size", JSON_KIND_INTEGER, true, 0, INT64_MAX, &fields.size},
         {"root", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &fields.root},
         {"frontier", JSON_KIND_ARRAY, true, 0, MERKLE_RANGE_MAX, &fields.frontier},
+        {"previous", JSON_KIND_OBJECT, false, 0, 0, &fields.previous},
     };
     if (json_read(object, "", table, ARRAY_LEN(table), true, FAULT_STATE_CONFLICT, fault) != 0)
         return -1;
@@ -69,7 +71,7 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
     if (json_object_parse(buf_span(&bytes), FAULT_STATE_CONFLICT, "it", &object, &inner) != 0 ||
         fields_read(object, &fields, &inner) != 0)
         return not_a_state(path, inner.detail, fault);
-    if (strcmp(fields.origin, origin) != 0)
+    if (origin != NULL && strcmp(fields.origin, origin) != 0)
         return fault_set(fault, FAULT_STATE_CONFLICT,
                          "%s is the signer's state of the log %s, not of %s", path, fields.origin,
                          origin);
@@ -81,7 +83,9 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
     struct digest computed = merkle_range_root(&state.range);
     if (!digest_equal(&root, &computed))
         return not_a_state(path, "its root is not that of its frontier", fault);
-    (void)snprintf(state.origin, sizeof state.origin, "%s", origin);
+    if (fields.previous != NULL && signer_link_read(fields.previous, &state.previous, &inner) != 0)
+        return not_a_state(path, inner.detail, fault);
+    (void)snprintf(state.origin, sizeof state.origin, "%s", fields.origin);
     *ret_state = state;
     return 0;
 }
@@ -107,7 +111,9 @@ int signer_state_write(const char *path, const struct signer_state *state, struc
     AUTO_JSON json_t *object = json_pack(
         "{s:i, s:s, s:I, s:s, s:O}", "version", STATE_VERSION, "origin", state->origin, "size",
         (json_int_t)state->range.size, "root", digest_format(&root).text, "frontier", frontier);
-    if (object == NULL)
+    if (object == NULL ||
+        (state->previous.origin_count > 0 &&
+         json_object_set_new(object, "previous", signer_link_json(&state->previous)) != 0))
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     return json_write(path, object, fault);
 }

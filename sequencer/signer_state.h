@@ -3,19 +3,21 @@
  * The signer's own memory, in files of its own that no database restore touches: what it signed
  * last, and evidence where the database contradicted that. Both are one JSON object each.
  *
- * State: {"version":1,"origin":O,"size":N,"root":"sha256:..","frontier":["sha256:..",...]}
+ * State: {"version":1,"origin":O,"size":N,"root":"sha256:..","frontier":["sha256:..",...]}, and
+ * "previous" (sequencer/signer_link.h) where the log was reopened.
  */
 #pragma once
 
-#include "ledger/checkpoint.h"
+#include "sequencer/signer_link.h"
 
 /* The tree last signed. Its root is merkle_range_root(&range). Size 0: nothing yet. */
 struct signer_state {
     char origin[CHECKPOINT_ORIGIN_MAX + 1];
     struct merkle_range range;
+    struct signer_link previous;
 };
 
-/* Strict: a closed object, the root that of the frontier, the origin the given one.
+/* Strict: a closed object, the root that of the frontier, the origin the given one (NULL: any).
  * FAULT_NOT_FOUND if there is no file, FAULT_STATE_CONFLICT if it is not such a state. */
 int signer_state_read(const char *path, const char *origin, struct signer_state *ret_state,
                       struct fault *fault) MUST_CHECK;

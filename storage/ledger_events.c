@@ -19,16 +19,20 @@ static struct ledger_event event_of_row(const PGresult *rows, int row)
     return event;
 }
 
-/* walked: the tenant's next entries, so many at the most. The result is what fits the page, then
- * perhaps one row without its body (the page was cut before it), then one row without an id: how
- * far the walk went and how many entries it saw. */
+/* walked: the next entries of the tenant and of the log itself, so many at the most; two walks
+ * along the index, for one over both would sort all there is. The result is what fits the page,
+ * then perhaps one row without its body (the page was cut before it), then one row without an id:
+ * how far the walk went and how many entries it saw. */
 static const struct pg_statement events_read = {
     "ledger_events_read",
-    "WITH walked AS MATERIALIZED (SELECT idx, event_id, hash FROM ledger_entry "
-    "WHERE tenant_id = $1 AND idx > $2 ORDER BY idx LIMIT $7), "
+    "WITH walked AS MATERIALIZED (SELECT * FROM ("
+    "(SELECT idx, event_id, hash FROM ledger_entry "
+    "WHERE tenant_id = $1 AND idx > $2 ORDER BY idx LIMIT $7) UNION ALL "
+    "(SELECT idx, event_id, hash FROM ledger_entry "
+    "WHERE tenant_id = '' AND idx > $2 ORDER BY idx LIMIT $7)) seen ORDER BY idx LIMIT $7), "
     "matched AS (SELECT w.idx, w.event_id, w.hash, e.body, octet_length(e.body) AS len, "
     "row_number() OVER (ORDER BY w.idx) AS n, sum(octet_length(e.body)) OVER (ORDER BY w.idx) AS "
-    "total FROM walked w JOIN event e ON e.event_id = w.event_id AND e.tenant_id = $1 "
+    "total FROM walked w JOIN event e ON e.event_id = w.event_id AND e.tenant_id IN ($1, '') "
     "WHERE ($3::text IS NULL OR e.type = $3) AND ($4::uuid IS NULL OR e.execution_id = $4)), "
     "page AS (SELECT idx, event_id, hash, CASE WHEN n <= $5 AND (n = 1 OR total <= $6) THEN body "
     "END, 0::bigint FROM matched "
@@ -89,7 +93,7 @@ int ledger_event_read(struct pg *pg, const char *tenant, const struct uuid *id, 
     static const struct pg_statement read = {
         "ledger_event_read",
         "SELECT (SELECT l.idx FROM ledger_entry l WHERE l.event_id = $1), e.body "
-        "FROM event e WHERE e.event_id = $1 AND e.tenant_id = $2"};
+        "FROM event e WHERE e.event_id = $1 AND e.tenant_id IN ($2, '')"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);
@@ -125,6 +129,7 @@ int ledger_export_read(struct pg *pg, const char *const *tenants, uint64_t from,
     AUTO_PG_ARRAY struct pg_array names = pg_array_new(PG_ARRAY_TEXT);
     for (size_t i = 0; tenants != NULL && tenants[i] != NULL; i++)
         pg_array_text(&names, tenants[i]);
+    pg_array_text(&names, ""); /* the log itself */
     struct pg_params params = {0};
     pg_int8(&params, (int64_t)from);
     pg_int8(&params, (int64_t)to);

@@ -9,7 +9,7 @@ static int place_read(struct pg *pg, const char *tenant, const struct uuid *even
     static const struct pg_statement read = {
         "ledger_place_read",
         "SELECT e.hash, (SELECT l.idx FROM ledger_entry l WHERE l.event_id = $1) "
-        "FROM event e WHERE e.event_id = $1 AND e.tenant_id = $2 "
+        "FROM event e WHERE e.event_id = $1 AND e.tenant_id IN ($2, '') "
         "AND (NOT $3 OR e.execution_id IS NOT NULL)"};
     struct pg_params params = {0};
     pg_uuid(&params, event_id);

@@ -6,7 +6,7 @@
 
 /* The schema this build was written for. A migration leaves what the build before it needs in
  * place, so the daemons accept this one and the next: migrate first, then replace the daemons. */
-#define SCHEMA_VERSION 11
+#define SCHEMA_VERSION 12
 
 struct migrate_report {
     int applied; /* how many this call applied */
