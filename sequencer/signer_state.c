@@ -127,6 +127,31 @@ static char *evidence_path(const char *path, struct fault *fault)
     return NULL;
 }
 
+/* A second name; an absent file has none. */
+static int link_aside(const char *from, const char *to, struct fault *fault)
+{
+    if (link(from, to) == 0 || errno == ENOENT)
+        return 0;
+    return fault_errno(fault, "cannot put %s aside", from);
+}
+
+int signer_state_put_aside(const char *path, char **ret_aside, struct fault *fault)
+{
+    AUTO_FREE char *aside = NULL;
+    struct time_text now = time_format(clock_wall_ms());
+    AUTO_FREE char *evidence = evidence_path(path, fault);
+    if (evidence == NULL || asprintf(&aside, "%s.%s", path, now.text) < 0)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    AUTO_FREE char *evidence_aside = evidence_path(aside, fault);
+    if (evidence_aside == NULL || link_aside(path, aside, fault) != 0 ||
+        link_aside(evidence, evidence_aside, fault) != 0)
+        return -1;
+    if (unlink(evidence) != 0 && errno != ENOENT)
+        return fault_errno(fault, "cannot put %s aside", evidence);
+    *ret_aside = TAKE(aside);
+    return 0;
+}
+
 static json_t *tree_json(uint64_t size, const struct digest *root)
 {
     return json_pack("{s:I, s:s}", "size", (json_int_t)size, "root", digest_format(root).text);

@@ -26,6 +26,11 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
 int signer_state_write(const char *path, const struct signer_state *state,
                        struct fault *fault) MUST_CHECK;
 
+/* Puts state and evidence aside, as `<path>.<time>` and `<path>.<time>.evidence`: the evidence is
+ * no longer in the way then, and the state's place is free to be written over. Neither is ever
+ * without a name. *ret_aside is the first of the two, to be freed. */
+int signer_state_put_aside(const char *path, char **ret_aside, struct fault *fault) MUST_CHECK;
+
 /* What disagrees. `computed` is the tree that the entries make. */
 struct signer_evidence {
     const char *problem;

@@ -148,6 +148,28 @@ void ledger_fixture_tamper(struct ledger_fixture *fixture, const char *sql)
     assert_ok(pg_execute(fixture->super, on, &fault));
 }
 
+void ledger_fixture_forget_key(struct ledger_fixture *fixture)
+{
+    struct fault fault;
+    assert_ok(pg_execute(fixture->super,
+                         "ALTER TABLE ledger_key_change DISABLE TRIGGER append_only;"
+                         "DELETE FROM ledger_key_change;"
+                         "ALTER TABLE ledger_key_change ENABLE ALWAYS TRIGGER append_only",
+                         &fault));
+}
+
+void ledger_fixture_text(struct ledger_fixture *fixture, const char *sql, struct buf *ret_text)
+{
+    struct fault fault;
+    AUTO_PG struct pg *pg = NULL;
+    const struct pg_statement read = {"fixture_text", sql};
+    AUTO_PGRESULT PGresult *row = NULL;
+    assert_ok(pg_cluster_connect(fixture->cluster, NULL, &pg, &fault));
+    assert_ok(pg_query(pg, NULL, &read, NULL, &row, &fault));
+    assert_int_equal(PQntuples(row), 1);
+    buf_puts(ret_text, pg_get_text(row, 0, 0));
+}
+
 int64_t ledger_fixture_number(struct ledger_fixture *fixture, const char *sql)
 {
     struct fault fault;
