@@ -42,7 +42,7 @@ static int reopen(const struct settings *settings, struct reopen_report *ret_rep
     AUTO_PG struct pg *pg = NULL;
     AUTO_FREE char *state_file = NULL;
     AUTO_BUF struct buf vkeys = BUF(VKEYS_MAX);
-    struct note_verifier previous[SIGNER_LINK_KEYS_MAX];
+    struct note_verifier previous[SIGNER_KEYS_MAX];
     struct reopen_config config = {.conninfo = settings->database,
                                    .node = settings->node,
                                    .origin = settings->ledger_origin,
@@ -59,8 +59,8 @@ static int reopen(const struct settings *settings, struct reopen_report *ret_rep
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     config.state_file = state_file;
     if (file_read(settings->ledger_previous_vkey, &vkeys, fault) != 0 ||
-        note_verifiers_parse(buf_span(&vkeys), SIGNER_LINK_KEYS_MAX, previous,
-                             &config.previous_count, fault) != 0 ||
+        note_verifiers_parse(buf_span(&vkeys), SIGNER_KEYS_MAX, previous, &config.previous_count,
+                             fault) != 0 ||
         pg_open(settings->database, "ledger", &pg, fault) != 0 || migrate_check(pg, fault) != 0)
         return -1;
     return reopen_run(&config, ret_report, fault);

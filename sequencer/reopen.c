@@ -46,10 +46,9 @@ static int config_check(const struct reopen_config *config, struct fault *fault)
         text_has_control(config->reason, len))
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "reason: expected one line of 1 to %d bytes", REOPEN_REASON_MAX);
-    if (config->previous_count < 1 || config->previous_count > SIGNER_LINK_KEYS_MAX)
+    if (config->previous_count < 1 || config->previous_count > SIGNER_KEYS_MAX)
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
-                         "ledger-previous-vkey: expected 1 to %d verifier keys",
-                         SIGNER_LINK_KEYS_MAX);
+                         "ledger-previous-vkey: expected 1 to %d verifier keys", SIGNER_KEYS_MAX);
     for (size_t i = 1; i < config->previous_count; i++)
         if (strcmp(config->previous[i].name, config->previous[0].name) != 0)
             return fault_set(fault, FAULT_MALFORMED_REQUEST,
@@ -84,7 +83,7 @@ static int state_read(struct reopen *reopen, struct fault *fault)
         return fault_set(fault, FAULT_STATE_CONFLICT, "state-lost: but there is %s",
                          config->state_file);
     if (strcmp(state->origin, config->origin) == 0 ||
-        signer_link_has(&state->previous, config->origin))
+        signer_previous_has(&state->previous, config->origin))
         return fault_set(fault, FAULT_STATE_CONFLICT,
                          "by %s the log is or was %.80s: a name is used once", config->state_file,
                          config->origin);
@@ -92,9 +91,9 @@ static int state_read(struct reopen *reopen, struct fault *fault)
         return fault_set(fault, FAULT_STATE_CONFLICT,
                          "%s is the signer's state of the log %.80s, not of %.80s",
                          config->state_file, state->origin, previous_origin(reopen));
-    if (state->previous.origin_count == SIGNER_ORIGINS_MAX)
+    if (state->previous.count == SIGNER_PREVIOUS_MAX)
         return fault_set(fault, FAULT_STATE_CONFLICT, "the log has been reopened %d times",
-                         SIGNER_ORIGINS_MAX);
+                         SIGNER_PREVIOUS_MAX);
     reopen->has_state = true;
     return 0;
 }
@@ -127,12 +126,12 @@ static int lease_keep(void *context, struct fault *fault)
                : fault_set(fault, FAULT_UNAVAILABLE, "another has taken the ledger's lease over");
 }
 
-/* The newest checkpoint, if it is of what is kept: signed by the log that is left, or, where that
- * had signed nothing yet, by the one before it. */
+/* The newest checkpoint, if it is of what is kept: signed by the log that is left, or by one before
+ * it, where the backup is of that time. */
 static int published_read(struct reopen *reopen, uint64_t kept, struct fault *fault)
 {
     const struct reopen_config *config = reopen->config;
-    const struct signer_link *link = &reopen->state.previous;
+    const struct signer_previous *before = &reopen->state.previous;
     struct fault inner;
     uint64_t size;
     struct digest root;
@@ -140,12 +139,11 @@ static int published_read(struct reopen *reopen, uint64_t kept, struct fault *fa
         return inner.code == FAULT_NOT_FOUND ? 0 : fault_set(fault, inner.code, "%s", inner.detail);
     if (size > kept && reopen->lease.epoch == 0)
         return 0; /* the new log's: its own standby proves it when it starts */
-    bool before = link->origin_count > 0 && size <= link->size;
-    int status =
-        before ? checkpoint_open(buf_span(&reopen->note), signer_link_origin(link), link->verifiers,
-                                 link->verifier_count, &reopen->checkpoint, &inner)
-               : checkpoint_open(buf_span(&reopen->note), previous_origin(reopen), config->previous,
-                                 config->previous_count, &reopen->checkpoint, &inner);
+    struct span note = buf_span(&reopen->note);
+    int status = signer_previous_covers(before, size)
+                     ? signer_previous_open(before, note, &reopen->checkpoint, &inner)
+                     : checkpoint_open(note, previous_origin(reopen), config->previous,
+                                       config->previous_count, &reopen->checkpoint, &inner);
     if (status != 0)
         return fault_set(fault, FAULT_CONTENT_MISMATCH,
                          "the newest checkpoint, of size %" PRIu64 ", is not of %.80s: %s", size,
@@ -175,18 +173,6 @@ static json_t *tree_json(uint64_t size, const struct digest *root)
     return json_pack("{s:I, s:s}", "size", (json_int_t)size, "root", digest_format(root).text);
 }
 
-static json_t *vkeys_json(const struct note_verifier *verifiers, size_t count)
-{
-    AUTO_JSON json_t *vkeys = json_array();
-    for (size_t i = 0; i < count; i++) {
-        AUTO_BUF struct buf text = BUF(NOTE_NAME_MAX + 128);
-        note_verifier_format(&verifiers[i], &text);
-        if (json_array_append_new(vkeys, json_string(buf_text(&text))) != 0)
-            return NULL;
-    }
-    return TAKE(vkeys);
-}
-
 static json_t *signed_json(const struct reopen *reopen)
 {
     if (!reopen->has_state)
@@ -206,7 +192,7 @@ static int event_of(const struct reopen *reopen, const char *problem, struct eve
     AUTO_JSON json_t *data = json_pack(
         "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s?, s:s?}", "reason", config->reason, "origin",
         config->origin, "vkey", buf_text(&vkey), "previous_origin", previous_origin(reopen),
-        "previous_vkeys", vkeys_json(config->previous, config->previous_count), "kept",
+        "previous_vkeys", signer_vkeys_json(config->previous, config->previous_count), "kept",
         tree_json(reopen->kept.size, &root), "signed", signed_json(reopen), "previous_checkpoint",
         reopen->published ? buf_text(&reopen->note) : NULL, "problem",
         problem[0] == '\0' ? NULL : problem);
@@ -282,23 +268,29 @@ static int reopen_later(struct reopen *reopen, const struct ledger_reopening *ro
                            digest_hex(&row->root).text, digest_hex(&root).text);
 }
 
+/* The old log joins those before it. */
+static void log_leave(const struct reopen *reopen, const struct uuid *event_id,
+                      struct signer_previous *previous)
+{
+    const struct reopen_config *config = reopen->config;
+    struct signer_log *log = &previous->logs[previous->count++];
+    *log = (struct signer_log){.verifier_count = config->previous_count, .size = reopen->kept.size};
+    (void)snprintf(log->origin, sizeof log->origin, "%s", previous_origin(reopen));
+    memcpy(log->verifiers, config->previous, config->previous_count * sizeof log->verifiers[0]);
+    previous->root = merkle_range_root(&reopen->kept);
+    previous->event_id = *event_id;
+}
+
 static int state_turn(const struct reopen *reopen, const struct uuid *event_id, char **ret_aside,
                       struct fault *fault)
 {
-    const struct reopen_config *config = reopen->config;
+    const char *state_file = reopen->config->state_file;
     struct signer_state state = {.range = reopen->kept, .previous = reopen->state.previous};
-    struct signer_link *link = &state.previous;
     AUTO_FREE char *aside = NULL;
-    (void)snprintf(state.origin, sizeof state.origin, "%s", config->origin);
-    (void)snprintf(link->origins[link->origin_count++], sizeof link->origins[0], "%s",
-                   previous_origin(reopen));
-    memcpy(link->verifiers, config->previous, config->previous_count * sizeof link->verifiers[0]);
-    link->verifier_count = config->previous_count;
-    link->size = reopen->kept.size;
-    link->root = merkle_range_root(&reopen->kept);
-    link->event_id = *event_id;
-    if (signer_state_put_aside(config->state_file, &aside, fault) != 0 ||
-        signer_state_write(config->state_file, &state, fault) != 0)
+    (void)snprintf(state.origin, sizeof state.origin, "%s", reopen->config->origin);
+    log_leave(reopen, event_id, &state.previous);
+    if (signer_state_put_aside(state_file, &aside, fault) != 0 ||
+        signer_state_write(state_file, &state, fault) != 0)
         return -1;
     if (reopen->has_state)
         *ret_aside = TAKE(aside);

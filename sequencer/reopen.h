@@ -23,7 +23,7 @@ struct reopen_config {
     const char *key_file; /* the new key: made before, given out with the name */
     const char *state_file;
     const struct note_verifier *previous; /* the keys of the log that is left, one name */
-    size_t previous_count;                /* 1 to SIGNER_LINK_KEYS_MAX */
+    size_t previous_count;                /* 1 to SIGNER_KEYS_MAX */
     const char *reason;                   /* 1 to REOPEN_REASON_MAX bytes of UTF-8, one line */
     bool state_lost; /* the state file is gone for good: only if it is not there */
     int lease_ms;

@@ -153,9 +153,9 @@ const struct note_verifier *signer_verifiers(const struct signer *signer, size_t
 static int be_silent(struct signer *signer, struct pg *pg, uint64_t published,
                      const struct ledger_head *head, struct fault *fault)
 {
-    const struct signer_link *previous = &signer->state.previous;
+    const struct signer_previous *previous = &signer->state.previous;
     int64_t place = -1;
-    bool begun = previous->origin_count == 0 || published > previous->size;
+    bool begun = previous->count == 0 || !signer_previous_covers(previous, published);
     if (!begun && ledger_places_read(pg, NULL, &previous->event_id, 1, &place, fault) != 0)
         return -1;
     signer->silent = !begun && (place < 0 || (uint64_t)place >= head->size);

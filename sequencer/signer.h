@@ -20,8 +20,6 @@
 struct signer;
 #define AUTO_SIGNER AUTO(signer_cleanup)
 
-#define SIGNER_KEYS_MAX 2
-
 struct signer_config {
     const char *origin;
     const char *key_file;

@@ -79,11 +79,9 @@ int signer_past_compare(const struct signer_past *past, struct pg *pg,
 static int open_note(const struct signer_past *past, const struct signer_newest *newest,
                      struct checkpoint *ret_checkpoint, struct fault *fault)
 {
-    const struct signer_link *previous = &past->state->previous;
     struct span note = buf_span(&newest->note);
-    if (previous->origin_count > 0 && newest->size <= previous->size)
-        return checkpoint_open(note, signer_link_origin(previous), previous->verifiers,
-                               previous->verifier_count, ret_checkpoint, fault);
+    if (signer_previous_covers(&past->state->previous, newest->size))
+        return signer_previous_open(&past->state->previous, note, ret_checkpoint, fault);
     return checkpoint_open(note, past->state->origin, past->verifiers, past->verifier_count,
                            ret_checkpoint, fault);
 }
@@ -166,14 +164,13 @@ int signer_past_keys(const struct signer_past *past, struct pg *pg, struct fault
 {
     struct note note;
     AUTO_SIGNER_NEWEST struct signer_newest newest = {.size = 0};
-    const struct signer_link *previous = &past->state->previous;
     if (ledger_reopening_check(pg, past->state->origin, fault) != 0 ||
         retired_check(past, pg, fault) != 0 || signer_past_newest(pg, &newest, fault) != 0)
         return -1;
     /* What is no note at all is a contradiction, which the first step finds and keeps. */
     bool ours = newest.note.len == 0 || note_parse(buf_span(&newest.note), &note, NULL) != 0 ||
                 bears(&note, past->verifiers, past->verifier_count) ||
-                bears(&note, previous->verifiers, previous->verifier_count);
+                signer_previous_covers(&past->state->previous, newest.size);
     return ours ? 0
                 : fault_set(fault, FAULT_KEY_INVALID,
                             "the newest checkpoint, of size %" PRIu64 ", bears no signature of "

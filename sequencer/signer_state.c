@@ -83,7 +83,8 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
     struct digest computed = merkle_range_root(&state.range);
     if (!digest_equal(&root, &computed))
         return not_a_state(path, "its root is not that of its frontier", fault);
-    if (fields.previous != NULL && signer_link_read(fields.previous, &state.previous, &inner) != 0)
+    if (fields.previous != NULL &&
+        signer_previous_read(fields.previous, &state.previous, &inner) != 0)
         return not_a_state(path, inner.detail, fault);
     (void)snprintf(state.origin, sizeof state.origin, "%s", fields.origin);
     *ret_state = state;
@@ -112,8 +113,8 @@ int signer_state_write(const char *path, const struct signer_state *state, struc
         "{s:i, s:s, s:I, s:s, s:O}", "version", STATE_VERSION, "origin", state->origin, "size",
         (json_int_t)state->range.size, "root", digest_format(&root).text, "frontier", frontier);
     if (object == NULL ||
-        (state->previous.origin_count > 0 &&
-         json_object_set_new(object, "previous", signer_link_json(&state->previous)) != 0))
+        (state->previous.count > 0 &&
+         json_object_set_new(object, "previous", signer_previous_json(&state->previous)) != 0))
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     return json_write(path, object, fault);
 }

@@ -4,17 +4,17 @@
  * last, and evidence where the database contradicted that. Both are one JSON object each.
  *
  * State: {"version":1,"origin":O,"size":N,"root":"sha256:..","frontier":["sha256:..",...]}, and
- * "previous" (sequencer/signer_link.h) where the log was reopened.
+ * "previous" (sequencer/signer_previous.h) where the log was reopened.
  */
 #pragma once
 
-#include "sequencer/signer_link.h"
+#include "sequencer/signer_previous.h"
 
 /* The tree last signed. Its root is merkle_range_root(&range). Size 0: nothing yet. */
 struct signer_state {
     char origin[CHECKPOINT_ORIGIN_MAX + 1];
     struct merkle_range range;
-    struct signer_link previous;
+    struct signer_previous previous;
 };
 
 /* Strict: a closed object, the root that of the frontier, the origin the given one (NULL: any).

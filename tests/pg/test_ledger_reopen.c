@@ -186,8 +186,8 @@ static void test_a_restored_log_goes_on(void **state)
     assert_int_equal(access(path, F_OK), 0);
     assert_ok(signer_state_read(fixture->state_file, NEW_ORIGIN, &new, &fault));
     assert_int_equal(new.range.size, KEPT);
-    assert_int_equal(new.previous.size, KEPT);
-    assert_string_equal(signer_link_origin(&new.previous), FIXTURE_ORIGIN);
+    assert_int_equal(signer_previous_latest(&new.previous)->size, KEPT);
+    assert_string_equal(signer_previous_latest(&new.previous)->origin, FIXTURE_ORIGIN);
     free(report.aside);
     assert_int_equal(ledger_fixture_number(
                          fixture, "SELECT count(*) FROM ledger_lease WHERE problem IS NOT NULL"),
