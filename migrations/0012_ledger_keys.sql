@@ -11,12 +11,13 @@ CREATE TABLE sallyport.ledger_key_change (
     size       bigint NOT NULL CHECK (size >= 0),
     event_id   uuid NOT NULL UNIQUE,
     changed_at timestamptz NOT NULL DEFAULT now(),
-    retires    text GENERATED ALWAYS AS (CASE change WHEN 'retired' THEN 'added' END) STORED,
+    retires    text CHECK (retires IS NOT DISTINCT FROM CASE change WHEN 'retired' THEN 'added' END),
     UNIQUE (vkey, change),
     FOREIGN KEY (vkey, retires) REFERENCES sallyport.ledger_key_change (vkey, change)
 );
 COMMENT ON TABLE sallyport.ledger_key_change IS
     'a key is added once and retired once, after it was added: so what is retired never comes back';
+COMMENT ON COLUMN sallyport.ledger_key_change.retires IS 'a retirement refers to the row that added the key';
 COMMENT ON COLUMN sallyport.ledger_key_change.size IS 'of the log when the change was made';
 CALL sallyport.append_only('sallyport.ledger_key_change');
 GRANT SELECT ON sallyport.ledger_key_change TO sallyport_read;

@@ -14,15 +14,10 @@
  * rebuilt. Should all of this fail, the primary key of the entries and the unique prev_size of the
  * batches let one of two batches win, and the signer compares what has been signed.
  */
-#include "sequencer/sequencer.h"
 
 #include "base/clock.h"
 #include "sequencer/key_trace.h"
-#include "sequencer/partitions.h"
-#include "sequencer/signer.h"
-#include "sequencer/standing.h"
-#include "sequencer/stop.h"
-#include "sequencer/tree.h"
+#include "sequencer/sequencer_parts.h"
 
 #include <string.h>
 
@@ -30,91 +25,6 @@
 #define RENEW_EVERY_MS 1000
 #define STANDBY_EVERY_MS 250
 #define IDLE_POLL_MS 100
-
-struct sequencer {
-    struct pg *pg;
-    struct signer *signer;
-    struct ledger_lease lease;
-    struct tree tree;
-    char *node;
-    char *origin;
-    char *state_file;
-    int batch_max;
-    int sign_every_ms;
-    int gather_ms;
-    int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
-    struct partitions partitions;
-    bool listening;
-    uint64_t session;    /* in which the tree was loaded */
-    bool vouched;        /* since the tree was loaded, the signer has signed this very tree */
-    bool traced;         /* since it leads, the log says which keys sign it */
-    struct fault barred; /* why it must not lead: a key is missing or was retired */
-    struct stop stop;
-    struct standing standing;
-};
-
-void sequencer_free(struct sequencer *sequencer)
-{
-    if (sequencer == NULL)
-        return;
-    signer_free(sequencer->signer);
-    pg_free(sequencer->pg);
-    free(sequencer->node);
-    free(sequencer->origin);
-    free(sequencer->state_file);
-    standing_done(&sequencer->standing);
-    free(sequencer);
-}
-
-void sequencer_cleanup(struct sequencer **sequencer)
-{
-    sequencer_free(*sequencer);
-}
-
-static int config_check(const struct sequencer_config *config, struct fault *fault)
-{
-    size_t node_len = strlen(config->node);
-    if (node_len < 1 || node_len > 128 || config->lease_ms < 200 || config->lease_ms > 60000 ||
-        config->batch_max < 1 || config->batch_max > LEDGER_BATCH_MAX ||
-        config->sign_every_ms < 0 || config->sign_every_ms > 60000 || config->gather_ms < 0 ||
-        config->gather_ms > 1000)
-        return fault_set(fault, FAULT_INTERNAL, "sequencer: a setting is out of its range");
-    return 0;
-}
-
-int sequencer_open(const struct sequencer_config *config, struct sequencer **ret_sequencer,
-                   struct fault *fault)
-{
-    if (config_check(config, fault) != 0)
-        return -1;
-    AUTO_SEQUENCER struct sequencer *sequencer = calloc(1, sizeof *sequencer);
-    if (sequencer == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    standing_init(&sequencer->standing);
-    sequencer->node = strdup(config->node);
-    sequencer->origin = strdup(config->origin);
-    sequencer->state_file = strdup(config->state_file);
-    if (sequencer->node == NULL || sequencer->origin == NULL || sequencer->state_file == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    sequencer->batch_max = config->batch_max;
-    sequencer->sign_every_ms = config->sign_every_ms;
-    sequencer->gather_ms = config->gather_ms;
-    sequencer->lease.duration_ms = config->lease_ms;
-    struct uuid incarnation = uuid_v7();
-    (void)snprintf(sequencer->lease.holder, sizeof sequencer->lease.holder, "%s/%s", config->node,
-                   uuid_format(&incarnation).text);
-    const struct signer_config signer = {.origin = config->origin,
-                                         .key_file = config->key_file,
-                                         .next_key_file = config->next_key_file,
-                                         .state_file = config->state_file,
-                                         .init = config->init};
-    if (pg_open(config->conninfo, "ledger", &sequencer->pg, fault) != 0 ||
-        signer_open(sequencer->pg, &signer, &sequencer->signer, fault) != 0)
-        return -1;
-    sequencer->standing.status.signed_size = signer_signed(sequencer->signer)->size;
-    *ret_sequencer = TAKE(sequencer);
-    return 0;
-}
 
 static void stand_by(struct sequencer *s)
 {

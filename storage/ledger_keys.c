@@ -66,8 +66,8 @@ static int insert_change(struct pg *tx, const char *origin, int change_no, uint6
 {
     static const struct pg_statement insert = {
         "ledger_keys_insert",
-        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, size, event_id) "
-        "VALUES ($1, $2, $3, $4, $5, $6)"};
+        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, retires, size, event_id) "
+        "VALUES ($1, $2, $3, $4, CASE $4 WHEN 'retired' THEN 'added' END, $5, $6)"};
     struct pg_params params = {0};
     pg_int4(&params, change_no);
     pg_text(&params, origin);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: the key that signs the log changes with an overlap or not at all; what it was and is the
  * log says itself, once; what was retired never signs again. */
-#include "base/file.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "ledger/checkpoint.h"
 #include "sequencer/key_file.h"
-#include "tests/support/ledger_fixture.h"
+#include "storage/ledger_keys.h"
+#include "tests/support/signer_fixture.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -238,8 +240,9 @@ static void test_the_table_says_it_too(void **state)
     char sql[1024];
     AUTO_BUF struct buf vkey = BUF(512);
     static const char insert[] =
-        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, size, event_id) VALUES "
-        "(%d, '%s', '%s', '%s', 0, gen_random_uuid())";
+        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, retires, size, event_id) "
+        "SELECT %d, '%s', '%s', c, CASE c WHEN 'retired' THEN 'added' END, 0, gen_random_uuid() "
+        "FROM (VALUES ('%s')) v(c)";
     note_verifier_format(&fixture->verifier, &vkey);
 #define PUT(number, origin, vkey, change)                                                          \
     (snprintf(sql, sizeof sql, insert, number, origin, vkey, change),                              \
@@ -249,10 +252,59 @@ static void test_the_table_says_it_too(void **state)
                  "foreign key");
     assert_fault(PUT(2, "another/log", buf_text(&vkey), "retired"), FAULT_INTERNAL, "check");
     assert_fault(PUT(2, FIXTURE_ORIGIN, buf_text(&vkey), "lost"), FAULT_INTERNAL, "check");
+    assert_fault(pg_execute(fixture->ledger,
+                            "INSERT INTO ledger_key_change SELECT 2, origin, vkey, 'retired', 0, "
+                            "gen_random_uuid() FROM ledger_key_change",
+                            &fault),
+                 FAULT_INTERNAL, "check");
     assert_ok(PUT(2, FIXTURE_ORIGIN, buf_text(&vkey), "retired"));
     assert_fault(PUT(3, FIXTURE_ORIGIN, buf_text(&vkey), "added"), FAULT_STATE_CONFLICT, "");
     assert_fault(PUT(3, FIXTURE_ORIGIN, buf_text(&vkey), "retired"), FAULT_STATE_CONFLICT, "");
 #undef PUT
+}
+
+/* Two who would write the same change: one does. Nor does one who leads no more. */
+static void test_a_change_is_written_once(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    struct next next = next_key(fixture, "next");
+    bool led;
+    AUTO_FREE struct ledger_keys_known *known = calloc(1, sizeof *known);
+    AUTO_EVENT struct event *event = NULL;
+    AUTO_JSON json_t *data = json_object();
+    AUTO_BUF struct buf vkey = BUF(512);
+    const struct event_head head = {.id = uuid_v7(),
+                                    .type = EVENT_LEDGER_KEY_ADDED,
+                                    .node = "test",
+                                    .subject = "key",
+                                    .time_ms = clock_wall_ms()};
+    assert_non_null(known);
+    note_verifier_format(&next.verifier, &vkey);
+    assert_ok(event_build(&head, data, &event, &fault));
+    const struct ledger_key_change change = {.vkey = buf_text(&vkey), .event = event};
+    struct ledger_lease lease = signer_fixture_lease(fixture), before = lease;
+    before.epoch--;
+#define WRITE(lease)                                                                               \
+    ledger_keys_change(fixture->ledger, lease, FIXTURE_ORIGIN, known, 0, &change, 1, &led, &fault)
+    assert_ok(ledger_keys_read(fixture->ledger, FIXTURE_ORIGIN, known, &fault));
+    assert_int_equal(known->count, 1);
+    assert_null(ledger_keys_find(known, &next.verifier));
+    assert_ok(WRITE(&before));
+    assert_false(led);
+    assert_int_equal(changes(fixture), 1);
+    assert_ok(WRITE(&lease));
+    assert_true(led);
+    assert_int_equal(changes(fixture), 2);
+    assert_ok(WRITE(&lease)); /* as one would who had read what the other had */
+    assert_false(led);
+    assert_int_equal(changes(fixture), 2);
+    assert_ok(ledger_keys_read(fixture->ledger, FIXTURE_ORIGIN, known, &fault));
+    assert_int_equal(known->count, 2);
+    assert_ptr_equal(ledger_keys_find(known, &next.verifier), &known->keys[1]);
+    assert_fault(WRITE(&lease), FAULT_STATE_CONFLICT, ""); /* the table's own word */
+    assert_int_equal(ledger_fixture_number(fixture, "SELECT count(*) FROM event"), 1);
+#undef WRITE
 }
 
 /* A leader that was not told of the new key yet ends nothing. */
@@ -360,6 +412,7 @@ int main(void)
         LEDGER_TEST(test_an_abrupt_change),
         LEDGER_TEST(test_a_retired_key),
         LEDGER_TEST(test_the_table_says_it_too),
+        LEDGER_TEST(test_a_change_is_written_once),
         LEDGER_TEST(test_a_leader_that_is_behind),
         LEDGER_TEST(test_standbys_with_one_of_two_keys),
         LEDGER_TEST(test_a_checkpoint_by_a_stranger_s_key),
