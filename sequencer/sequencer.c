@@ -50,11 +50,12 @@ static int bar(struct sequencer *s, const struct fault *why, struct fault *fault
     return status;
 }
 
-/* A contradiction stops, keys that do not fit bar; anything else is a failure to be passed on. */
+/* A contradiction stops, keys or a name that do not fit bar; anything else is a failure to be
+ * passed on. */
 static int stop_or_fail(struct sequencer *s, const struct fault *inner,
                         const struct signer_evidence *evidence, struct fault *fault)
 {
-    if (inner->code == FAULT_KEY_INVALID)
+    if (inner->code == FAULT_KEY_INVALID || inner->code == FAULT_STATE_CONFLICT)
         return bar(s, inner, fault);
     if (inner->code != FAULT_CONTENT_MISMATCH)
         return fault_set(fault, inner->code, "%s", inner->detail);

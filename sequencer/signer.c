@@ -3,6 +3,7 @@
 
 #include "sequencer/key_file.h"
 #include "sequencer/signer_past.h"
+#include "storage/ledger_reopening.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -287,10 +288,16 @@ static struct signer_evidence evidence_begin(const struct signer *signer)
     };
 }
 
-/* Passes a failure on, with the evidence if it is a contradiction. */
-static int disagree(const struct fault *inner, const struct signer_evidence *evidence,
-                    struct signer_evidence *ret_evidence, struct fault *fault)
+/* Passes a failure on, with the evidence if it is a contradiction. To one who missed that the log
+ * was reopened it looks like one, too: it is not his to stop the new log. */
+static int disagree(const struct signer *signer, struct pg *pg, const struct fault *inner,
+                    const struct signer_evidence *evidence, struct signer_evidence *ret_evidence,
+                    struct fault *fault)
 {
+    struct fault left;
+    if (inner->code == FAULT_CONTENT_MISMATCH &&
+        ledger_reopening_check(pg, signer->state.origin, &left) != 0)
+        return fault_set(fault, left.code, "%s", left.detail);
     if (inner->code == FAULT_CONTENT_MISMATCH)
         *ret_evidence = *evidence;
     return fault_set(fault, inner->code, "%s", inner->detail);
@@ -304,7 +311,7 @@ int signer_check(struct signer *signer, struct pg *pg, struct signer_evidence *r
     bool again;
     int status = choose_target(signer, pg, false, &again, &evidence, &inner);
     signer->reading = false;
-    return status == 0 ? 0 : disagree(&inner, &evidence, ret_evidence, fault);
+    return status == 0 ? 0 : disagree(signer, pg, &inner, &evidence, ret_evidence, fault);
 }
 
 static int step(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
@@ -316,7 +323,7 @@ static int step(struct signer *signer, struct pg *pg, const struct ledger_lease 
     if (advance(signer, pg, lease, ret_step, &evidence, &inner) == 0)
         return 0;
     signer->reading = false;
-    return disagree(&inner, &evidence, ret_evidence, fault);
+    return disagree(signer, pg, &inner, &evidence, ret_evidence, fault);
 }
 
 int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,

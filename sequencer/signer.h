@@ -52,8 +52,9 @@ int signer_check(struct signer *signer, struct pg *pg, struct signer_evidence *r
 
 /* One bounded step towards a checkpoint of the last batch: reads up to LEDGER_ENTRIES_MAX entries,
  * and signs if that was all. FAULT_KEY_INVALID: the newest checkpoint is signed by a key of this
- * log that this process lacks. FAULT_CONTENT_MISMATCH is a contradiction, its sentence saying what
- * disagrees; *ret_evidence is then set (and only then) but for its problem. */
+ * log that this process lacks. FAULT_STATE_CONFLICT: the log goes on under another name.
+ * FAULT_CONTENT_MISMATCH is a contradiction, its sentence saying what disagrees; *ret_evidence is
+ * then set (and only then) but for its problem. */
 int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
                    enum signer_step *ret_step, struct signer_evidence *ret_evidence,
                    struct fault *fault) MUST_CHECK;

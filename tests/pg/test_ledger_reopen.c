@@ -362,32 +362,50 @@ static void test_a_name_is_used_once(void **state)
                  "was reopened as " NEW_ORIGIN);
 }
 
-/* One that had begun before, and did not notice: it never leads, and stops nobody. */
-static void test_a_late_process_of_the_old_log(void **state)
+/* Processes of the old log that nobody has stopped, and that noticed nothing: one whose memory ends
+ * before what was kept, one that has proven what is lost. Neither leads, neither stops the new log.
+ */
+static void test_late_processes_of_the_old_log(void **state)
 {
     struct ledger_fixture *fixture = *state;
     struct fault fault;
-    char late_file[160];
-    struct sequencer_status status;
+    static const char *const names[] = {"behind", "ahead"};
+    char files[2][160];
+    struct sequencer *late[2] = {NULL};
     struct sequencer_config config = ledger_fixture_config(fixture);
-    AUTO_SEQUENCER struct sequencer *late = NULL;
-    config.state_file = in(fixture, "late", late_file);
-    assert_ok(sequencer_open(&config, &late, &fault));
-    rolled_back(fixture);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        config.state_file = in(fixture, names[i], files[i]);
+        assert_ok(sequencer_open(&config, &late[i], &fault));
+    }
+    log_of(fixture, KEPT, SIGNED - KEPT);
+    ledger_fixture_settle(late[1]);
+    assert_ok(sequencer_release(late[1], &fault));
+    ledger_fixture_tamper(fixture, RESTORE);
     struct reopen_report report = reopened(fixture);
     free(report.aside);
-    do {
-        int wait_ms;
-        assert_ok(sequencer_turn(late, &wait_ms, &fault));
-        sequencer_status(late, &status);
-    } while (status.barred[0] == '\0' && status.role != SEQUENCER_STOPPED);
-    assert_non_null(strstr(status.barred, "was reopened as " NEW_ORIGIN));
-    assert_int_equal(status.role, SEQUENCER_STANDBY);
-    AUTO_SEQUENCER struct sequencer *sequencer =
-        new_log(fixture, fixture->state_file, SEQUENCER_BATCH_MAX);
-    add(fixture, sequencer, 10);
+    for (int round = 0; round < 2;
+         round++) { /* before the new log has signed anything, and after */
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            struct sequencer_status status;
+            int turns = 0;
+            do {
+                int wait_ms;
+                assert_ok(sequencer_turn(late[i], &wait_ms, &fault));
+                assert_ok(sequencer_wait(late[i], -1, wait_ms, &fault));
+                sequencer_status(late[i], &status);
+            } while (++turns < 5 || (status.barred[0] == '\0' && turns < 1000));
+            assert_non_null(strstr(status.barred, "was reopened as " NEW_ORIGIN));
+            assert_int_equal(status.role, SEQUENCER_STANDBY);
+        }
+        AUTO_SEQUENCER struct sequencer *sequencer =
+            new_log(fixture, fixture->state_file, SEQUENCER_BATCH_MAX);
+        add(fixture, sequencer, 10);
+        assert_ok(sequencer_release(sequencer, &fault));
+    }
     assert_int_equal(ledger_fixture_number(fixture, "SELECT max(size) FROM ledger_checkpoint"),
-                     KEPT + 12);
+                     KEPT + 22);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        sequencer_free(late[i]);
 }
 
 static void test_not_while_somebody_leads(void **state)
@@ -535,7 +553,7 @@ int main(void)
         LEDGER_TEST(test_the_first_checkpoint_covers_the_event),
         LEDGER_TEST(test_a_standby_is_turned),
         LEDGER_TEST(test_a_name_is_used_once),
-        LEDGER_TEST(test_a_late_process_of_the_old_log),
+        LEDGER_TEST(test_late_processes_of_the_old_log),
         LEDGER_TEST(test_not_while_somebody_leads),
         LEDGER_TEST(test_not_where_nothing_is_lost),
         LEDGER_TEST(test_an_edited_entry),
