@@ -154,7 +154,9 @@ static const struct option events_options[] = {
 
 static const struct option verify_options[] = {
     {.name = "vkey", .value = "FILE", .help = "the ledger's verifier keys, one a line"},
-    {.name = "origin", .value = "NAME", .help = "the log's name; else any that one of the keys has"},
+    {.name = "origin",
+     .value = "NAME",
+     .help = "the log's name; else any that one of the keys has"},
     {.name = "event", .value = "FILE", .help = "the event of a receipt; else RECEIPT.json"},
     {.name = "old", .value = "FILE", .help = "an older checkpoint"},
     {.name = "new", .value = "FILE", .help = "a newer one, which must begin with it"},

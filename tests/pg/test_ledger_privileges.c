@@ -96,8 +96,7 @@ static void test_nobody_writes_what_is_another_s(void **state)
         "INSERT INTO ledger_tile VALUES (0, 0, decode(repeat('00', 8192), 'hex'))",
         "INSERT INTO ledger_batch VALUES (1, 0, sha256(''), sha256(''), 1)",
         "INSERT INTO ledger_checkpoint VALUES (1, sha256(''), 'x')",
-        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, size, event_id) VALUES "
-        "(9, 'o', 'o+1+k', 'added', 0, gen_random_uuid())",
+        "INSERT INTO ledger_key_change VALUES (9, 'o', 'o+1+k', 'added', 0, gen_random_uuid())",
         "INSERT INTO ledger_reopening VALUES ('o', 'p', 0, sha256(''), gen_random_uuid())",
         "UPDATE ledger_lease SET epoch = epoch + 1",
         "DELETE FROM event_pending",
