@@ -154,8 +154,10 @@ static const struct option events_options[] = {
 };
 
 static const struct option verify_options[] = {
-    {.name = "vkey", .value = "FILE", .help = "the ledger's verifier key, one a line"},
-    {.name = "origin", .value = "NAME", .help = "the log's name; else the first key's"},
+    {.name = "vkey", .value = "FILE", .help = "the ledger's verifier keys, one a line"},
+    {.name = "origin",
+     .value = "NAME",
+     .help = "the log's name; else any that one of the keys has"},
     {.name = "event", .value = "FILE", .help = "the event of a receipt; else RECEIPT.json"},
     {.name = "entry", .value = "DIGEST", .help = "the event's SHA-256, where it has expired"},
     {.name = "old", .value = "FILE", .help = "an older checkpoint"},

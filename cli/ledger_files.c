@@ -96,51 +96,64 @@ static int lines_next(struct lines *lines, struct span *ret_line, struct fault *
 int ledger_files_keys(struct span text, const char *origin, struct ledger_keys *ret_keys,
                       struct fault *fault)
 {
-    struct ledger_keys keys = {.count = 0};
-    while (text.len > 0) {
-        const uint8_t *newline = memchr(text.data, '\n', text.len);
-        size_t len = newline == NULL ? text.len : (size_t)(newline - text.data);
-        if (keys.count == LEDGER_VERIFIERS_MAX)
-            return fault_set(fault, FAULT_KEY_INVALID, "more than %d verifier keys",
-                             LEDGER_VERIFIERS_MAX);
-        if (note_verifier_parse((const char *)text.data, len, &keys.verifiers[keys.count], fault) !=
-            0)
-            return -1;
-        keys.count++;
-        len += newline == NULL ? 0 : 1;
-        text = span_of(text.data + len, text.len - len);
-    }
-    if (keys.count == 0)
-        return fault_set(fault, FAULT_KEY_INVALID, "expected a verifier key: <name>+<id>+<key>");
+    struct ledger_keys keys = {.origin = origin};
+    if (note_verifiers_parse(text, LEDGER_VERIFIERS_MAX, keys.verifiers, &keys.count, fault) != 0)
+        return -1;
     *ret_keys = keys;
-    ret_keys->origin = origin == NULL ? ret_keys->verifiers[0].name : origin;
+    return 0;
+}
+
+/* The name that the checkpoint must bear: the one asked for, or one that a key has. */
+static const char *origin_of(const struct ledger_keys *keys, const struct checkpoint *claimed)
+{
+    if (keys->origin != NULL)
+        return keys->origin;
+    for (size_t i = 0; i < keys->count; i++)
+        if (strcmp(keys->verifiers[i].name, claimed->origin) == 0)
+            return keys->verifiers[i].name;
+    return keys->verifiers[0].name;
+}
+
+int ledger_files_open(struct span note_bytes, const struct ledger_keys *keys,
+                      struct ledger_signed *ret_signed, struct fault *fault)
+{
+    struct note note;
+    struct checkpoint claimed;
+    struct ledger_signed opened = {.signer_count = 0};
+    if (note_parse(note_bytes, &note, fault) != 0 ||
+        checkpoint_parse(note.text, &claimed, fault) != 0 ||
+        checkpoint_open(note_bytes, origin_of(keys, &claimed), keys->verifiers, keys->count,
+                        &opened.checkpoint, fault) != 0 ||
+        note_open(note_bytes, keys->verifiers, keys->count, &note, fault) != 0)
+        return -1;
+    opened.checkpoint.extensions = span_of(NULL, 0);
+    for (size_t i = 0; i < note.signature_count; i++)
+        if (note.signatures[i].verified)
+            opened.signers[opened.signer_count++] = note.signatures[i].id;
+    *ret_signed = opened;
     return 0;
 }
 
 int ledger_files_checkpoint(const char *path, const struct ledger_keys *keys,
-                            struct checkpoint *ret_checkpoint, struct fault *fault)
+                            struct ledger_signed *ret_signed, struct fault *fault)
 {
     AUTO_BUF struct buf note = BUF(NOTE_MAX);
-    struct checkpoint checkpoint;
     struct fault cause = {0};
     if (file_read(path, &note, &cause) != 0)
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "%s", cause.detail);
-    if (checkpoint_open(buf_span(&note), keys->origin, keys->verifiers, keys->count, &checkpoint,
-                        &cause) != 0)
+    if (ledger_files_open(buf_span(&note), keys, ret_signed, &cause) != 0)
         return fault_set(fault, cause.code, "%.80s: %s", path, cause.detail);
-    checkpoint.extensions = span_of(NULL, 0);
-    *ret_checkpoint = checkpoint;
     return 0;
 }
 
 static int open_checkpoint(const char *folder, const struct ledger_keys *keys,
-                           struct checkpoint *ret_checkpoint, struct fault *fault)
+                           struct ledger_signed *ret_signed, struct fault *fault)
 {
     AUTO_BUF struct buf path = BUF(4096);
     buf_printf(&path, "%s/" LEDGER_FILE_CHECKPOINT, folder);
     if (buf_failed(&path))
         return fault_set(fault, FAULT_MALFORMED_REQUEST, "%.80s...: too long", folder);
-    return ledger_files_checkpoint(buf_text(&path), keys, ret_checkpoint, fault);
+    return ledger_files_checkpoint(buf_text(&path), keys, ret_signed, fault);
 }
 
 /* 1 and the next recorded entry, 0 at the end. */
@@ -241,15 +254,14 @@ int ledger_files_verify(const char *folder, const struct ledger_keys *keys,
     struct ledger_proof proof = {0};
     struct comparison comparison = {0};
     struct fault cause = {0};
-    if (audit_new(&audit, fault) != 0 ||
-        open_checkpoint(folder, keys, &proof.checkpoint, fault) != 0)
+    if (audit_new(&audit, fault) != 0 || open_checkpoint(folder, keys, &proof.head, fault) != 0)
         return -1;
-    if (audit_lines(folder, &proof.checkpoint, true, audit, &comparison, &cause) != 0) {
+    if (audit_lines(folder, &proof.head.checkpoint, true, audit, &comparison, &cause) != 0) {
         if (comparison.differs)
-            lay_blame(folder, &proof.checkpoint, &cause);
+            lay_blame(folder, &proof.head.checkpoint, &cause);
         return fault_set(fault, cause.code, "%s", cause.detail);
     }
-    if (audit_compare(audit, proof.checkpoint.size, &proof.checkpoint.root, fault) != 0)
+    if (audit_compare(audit, proof.head.checkpoint.size, &proof.head.checkpoint.root, fault) != 0)
         return -1;
     proof.events = audit_events(audit);
     proof.recorded = comparison.recorded;

@@ -17,26 +17,36 @@
 
 /* Whom to believe. */
 struct ledger_keys {
-    const char *origin; /* the log's name */
+    const char *origin; /* the log's name; NULL: any that a key has */
     size_t count;
     struct note_verifier verifiers[LEDGER_VERIFIERS_MAX];
 };
 
-/* Verifier keys, one a line, as the ledger process prints them. `origin`, borrowed, may be NULL:
- * the first key's name (then *ret_keys is not to be copied). FAULT_KEY_INVALID names the line. */
+/* Verifier keys, one a line, as the ledger process prints them: a log whose key changes has two for
+ * a while, one that was reopened had others before. `origin`, borrowed, may be NULL.
+ * FAULT_KEY_INVALID names the line. */
 int ledger_files_keys(struct span text, const char *origin, struct ledger_keys *ret_keys,
                       struct fault *fault) MUST_CHECK;
 
-/* A file that is a checkpoint of that log, signed by one of the keys; its extensions are not kept.
- * FAULT_MALFORMED_REQUEST if it is not there or none, FAULT_CONTENT_MISMATCH if it does not verify.
- */
+/* A checkpoint that is believed, and whose signatures make it so. */
+struct ledger_signed {
+    struct checkpoint checkpoint; /* its extensions are not kept */
+    size_t signer_count;
+    uint32_t signers[NOTE_SIGNATURES_MAX]; /* ids of those of the keys that signed it */
+};
+
+/* A checkpoint of that log, signed by one of the keys, the others saying nothing false.
+ * FAULT_MALFORMED_REQUEST if it is none, FAULT_CONTENT_MISMATCH if it does not verify. */
+int ledger_files_open(struct span note, const struct ledger_keys *keys,
+                      struct ledger_signed *ret_signed, struct fault *fault) MUST_CHECK;
+/* The same of a file; FAULT_MALFORMED_REQUEST if it is not there, too. */
 int ledger_files_checkpoint(const char *path, const struct ledger_keys *keys,
-                            struct checkpoint *ret_checkpoint, struct fault *fault) MUST_CHECK;
+                            struct ledger_signed *ret_signed, struct fault *fault) MUST_CHECK;
 
 struct ledger_proof {
-    struct checkpoint checkpoint; /* its extensions are not kept */
-    uint64_t events;              /* lines that are events; the others are hashes */
-    bool recorded;                /* entries.sha256 was there, and each line was compared with it */
+    struct ledger_signed head;
+    uint64_t events; /* lines that are events; the others are hashes */
+    bool recorded;   /* entries.sha256 was there, and each line was compared with it */
 };
 
 /* Proves the folder against these keys. Faults:

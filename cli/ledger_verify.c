@@ -15,16 +15,25 @@
 
 #define PROOF_JSON_MAX ((size_t)1024 * 1024)
 
+/* The ids of the keys that signed, separated by spaces. */
+static void signers_format(const struct ledger_signed *head, struct buf *text)
+{
+    for (size_t i = 0; i < head->signer_count; i++)
+        buf_printf(text, "%s%08" PRIx32, i == 0 ? "" : " ", head->signers[i]);
+}
+
 /* Prints what was proven; takes result over. */
-static int report(struct client *client, const struct checkpoint *checkpoint, json_t *result,
+static int report(struct client *client, const struct ledger_signed *signed_head, json_t *result,
                   struct fault *fault)
 {
+    const struct checkpoint *checkpoint = &signed_head->checkpoint;
     AUTO_JSON json_t *owned = result;
-    AUTO_BUF struct buf root = BUF(64);
+    AUTO_BUF struct buf root = BUF(64), signers = BUF(256);
     base64_encode(&root, checkpoint->root.bytes, DIGEST_LEN);
-    AUTO_JSON json_t *head =
-        json_pack("{s:b, s:s, s:I, s:s}", "verified", 1, "origin", checkpoint->origin, "entries",
-                  (json_int_t)checkpoint->size, "root", buf_text(&root));
+    signers_format(signed_head, &signers);
+    AUTO_JSON json_t *head = json_pack("{s:b, s:s, s:I, s:s, s:s}", "verified", 1, "origin",
+                                       checkpoint->origin, "entries", (json_int_t)checkpoint->size,
+                                       "root", buf_text(&root), "signed_by", buf_text(&signers));
     if (owned == NULL || head == NULL || json_object_update(head, owned) != 0)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     return output_record(&client->output, NULL, 0, head, fault);
@@ -36,9 +45,9 @@ static int verify_export(struct client *client, const char *folder, const struct
     struct ledger_proof proof;
     if (ledger_files_verify(folder, keys, &proof, fault) != 0)
         return -1;
-    return report(client, &proof.checkpoint,
+    return report(client, &proof.head,
                   json_pack("{s:I, s:I, s:b}", "events", (json_int_t)proof.events, "withheld",
-                            (json_int_t)(proof.checkpoint.size - proof.events), "recorded",
+                            (json_int_t)(proof.head.checkpoint.size - proof.events), "recorded",
                             proof.recorded),
                   fault);
 }
@@ -84,20 +93,22 @@ static int read_entry(const char *path, const struct args *args, struct buf *ret
 static int verify_receipt(struct client *client, const char *path, const struct args *args,
                           const struct ledger_keys *keys, struct fault *fault)
 {
-    struct checkpoint checkpoint;
+    struct ledger_signed head;
     struct receipt receipt;
     struct digest entry;
     AUTO_BUF struct buf text = BUF(RECEIPT_MAX), event = BUF(EVENT_MAX);
     if (client_read(path, &text, fault) != 0 || read_entry(path, args, &event, &entry, fault) != 0)
         return -1;
-    if (receipt_verify(buf_span(&text), keys->origin, keys->verifiers, keys->count, &entry,
-                       &receipt, &checkpoint, fault) != 0)
+    if (receipt_parse(buf_span(&text), &receipt, fault) != 0 ||
+        ledger_files_open(receipt.checkpoint, keys, &head, fault) != 0 ||
+        receipt_verify(buf_span(&text), head.checkpoint.origin, keys->verifiers, keys->count,
+                       &entry, &receipt, NULL, fault) != 0)
         return -1;
     AUTO_JSON json_t *result = json_pack("{s:I, s:s}", "index", (json_int_t)receipt.index, "entry",
                                          digest_format(&entry).text);
     if (result == NULL || add_event(result, buf_span(&event)) != 0)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return report(client, &checkpoint, TAKE(result), fault);
+    return report(client, &head, TAKE(result), fault);
 }
 
 /* GET /v1/ledger/proof as it answers; its hashes are all that is believed, and not before they
@@ -169,21 +180,36 @@ static int read_proof(struct client *client, const char *path, uint64_t from, ui
     return parse_proof(buf_span(&text), from, to, ret_proof, fault);
 }
 
+static int prove_consistency(struct client *client, const char *path,
+                             const struct checkpoint *older, const struct checkpoint *newer,
+                             struct fault *fault)
+{
+    struct merkle_proof proof;
+    if (read_proof(client, path, older->size, newer->size, &proof, fault) != 0)
+        return -1;
+    return merkle_consistency_verify(older->size, &older->root, newer->size, &newer->root, &proof,
+                                     fault);
+}
+
 static int verify_consistency(struct client *client, const struct args *args,
                               const struct ledger_keys *keys, struct fault *fault)
 {
     const char *old_path, *new_path;
-    struct checkpoint older, newer;
-    struct merkle_proof proof;
+    struct ledger_signed older, newer;
+    AUTO_BUF struct buf signers = BUF(256);
     if (args_need(args, "old", &old_path, fault) != 0 ||
         args_need(args, "new", &new_path, fault) != 0 ||
         ledger_files_checkpoint(old_path, keys, &older, fault) != 0 ||
         ledger_files_checkpoint(new_path, keys, &newer, fault) != 0 ||
-        read_proof(client, args_value(args, "proof"), older.size, newer.size, &proof, fault) != 0 ||
-        merkle_consistency_verify(older.size, &older.root, newer.size, &newer.root, &proof,
-                                  fault) != 0)
+        prove_consistency(client, args_value(args, "proof"), &older.checkpoint, &newer.checkpoint,
+                          fault) != 0)
         return -1;
-    return report(client, &newer, json_pack("{s:I}", "since", (json_int_t)older.size), fault);
+    signers_format(&older, &signers);
+    return report(client, &newer,
+                  json_pack("{s:I, s:s, s:s}", "since", (json_int_t)older.checkpoint.size,
+                            "since_origin", older.checkpoint.origin, "since_signed_by",
+                            buf_text(&signers)),
+                  fault);
 }
 
 static bool is_folder(const char *path)

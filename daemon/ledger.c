@@ -6,16 +6,14 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/uuid.h"
-#include "ledger/note.h"
+#include "sequencer/key_file.h"
 #include "sequencer/sequencer.h"
 #include "server/ops.h"
 #include "storage/migrate.h"
 
-#include <openssl/crypto.h>
 #include <string.h>
 
-#define KEY_MAX 4096
+#define VKEYS_MAX 4096
 
 static int ready(void *context, struct fault *fault)
 {
@@ -23,55 +21,43 @@ static int ready(void *context, struct fault *fault)
 }
 
 /* A new key, for a new log only: --ledger-init where there is no key file yet. */
-static int make_key(const struct settings *settings, struct fault *fault)
+static int keep_key(const struct settings *settings, struct fault *fault)
 {
-    uint8_t seed[NOTE_SEED_LEN];
-    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
-    AUTO_BUF struct buf text = BUF(KEY_MAX);
-    random_bytes(seed, sizeof seed);
-    int status = note_signer_new(settings->ledger_origin, seed, &signer, fault);
-    OPENSSL_cleanse(seed, sizeof seed);
-    if (status != 0)
-        return -1;
-    note_signer_format(signer, &text);
-    buf_puts(&text, "\n");
-    status = buf_failed(&text)
-                 ? fault_set(fault, FAULT_INTERNAL, "the ledger's key does not fit")
-                 : file_replace(settings->ledger_key, text.data, text.len, 0600, fault);
-    OPENSSL_cleanse(text.data, text.cap);
-    return status;
+    AUTO_NOTE_SIGNER struct note_signer *key = NULL;
+    struct fault missing;
+    if (!settings->ledger_init ||
+        key_file_read(settings->ledger_key, settings->ledger_origin, &key, &missing) == 0 ||
+        missing.code != FAULT_NOT_FOUND)
+        return 0; /* what else is wrong with it, sequencer_open() says */
+    return key_file_make(settings->ledger_key, settings->ledger_origin, &key, fault);
 }
 
-static int read_signer(const struct settings *settings, struct note_signer **ret_signer,
-                       struct fault *fault)
+static int add_public(const char *file, const char *origin, struct buf *text, struct fault *fault)
 {
-    AUTO_BUF struct buf text = BUF(KEY_MAX);
-    if (file_read_secret(settings->ledger_key, &text, fault) != 0)
+    AUTO_NOTE_SIGNER struct note_signer *key = NULL;
+    if (file[0] == '\0')
+        return 0;
+    if (key_file_read(file, origin, &key, fault) != 0)
         return -1;
-    size_t len = text.len > 0 && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
-    int status = note_signer_parse(buf_text(&text), len, ret_signer, fault);
-    OPENSSL_cleanse(text.data, text.cap);
-    return status;
+    note_verifier_format(note_signer_verifier(key), text);
+    buf_puts(text, "\n");
+    return 0;
 }
 
-/* The public half, for whoever verifies. */
-static int publish_key(const struct settings *settings, struct fault *fault)
+/* The public halves, a line each, for whoever verifies. */
+static int publish_keys(const struct settings *settings, struct fault *fault)
 {
-    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
-    AUTO_BUF struct buf text = BUF(KEY_MAX);
-    if (read_signer(settings, &signer, fault) != 0)
-        return -1;
+    AUTO_BUF struct buf text = BUF(VKEYS_MAX);
     if (settings->ledger_vkey[0] == '\0')
         return 0;
-    note_verifier_format(note_signer_verifier(signer), &text);
-    buf_puts(&text, "\n");
+    if (add_public(settings->ledger_key, settings->ledger_origin, &text, fault) != 0 ||
+        add_public(settings->ledger_next_key, settings->ledger_origin, &text, fault) != 0)
+        return -1;
     return file_replace(settings->ledger_vkey, text.data, text.len, 0644, fault);
 }
 
 static int prepare(const struct settings *settings, struct fault *fault)
 {
-    struct fault missing;
-    AUTO_NOTE_SIGNER struct note_signer *signer = NULL;
     AUTO_PG struct pg *pg = NULL;
     if (settings->ledger_origin[0] == '\0' || settings->ledger_key[0] == '\0')
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
@@ -79,10 +65,7 @@ static int prepare(const struct settings *settings, struct fault *fault)
     if (pg_open(settings->database, "ledger", &pg, fault) != 0 || migrate_check(pg, fault) != 0 ||
         dir_make(settings->state_dir, 0700, fault) != 0)
         return -1;
-    if (settings->ledger_init && read_signer(settings, &signer, &missing) != 0 &&
-        missing.code == FAULT_NOT_FOUND && make_key(settings, fault) != 0)
-        return -1;
-    return publish_key(settings, fault);
+    return keep_key(settings, fault);
 }
 
 struct gauges {
@@ -164,13 +147,15 @@ int run_ledger(const struct settings *settings, int stop_fd)
                                       .node = settings->node,
                                       .origin = settings->ledger_origin,
                                       .key_file = settings->ledger_key,
+                                      .next_key_file = settings->ledger_next_key,
                                       .state_file = state_file,
                                       .init = settings->ledger_init,
                                       .lease_ms = (int)settings->lease_ms,
                                       .batch_max = SEQUENCER_BATCH_MAX,
                                       .sign_every_ms = SEQUENCER_SIGN_EVERY_MS,
                                       .gather_ms = SEQUENCER_GATHER_MS};
-    if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0)
+    if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0 ||
+        publish_keys(settings, &fault) != 0)
         return failed("ledger", &fault);
     struct metrics *metrics = metrics_new();
     int status = serve(settings, sequencer, metrics, stop_fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sallyportd: three daemons and two tools over one database. */
+/* sallyportd: three daemons and their tools over one database. */
 #include "daemon/common.h"
 #include "daemon/roles.h"
 
@@ -37,7 +37,7 @@ static int watch_signals(struct fault *fault)
 }
 
 static const struct {
-    const char *name;
+    const char *name; /* one word, or two */
     enum command command;
     const char *help;
 } commands[] = {
@@ -47,6 +47,9 @@ static const struct {
     {"api", COMMAND_API, "serves the REST API"},
     {"worker", COMMAND_WORKER, "runs executions in sandboxes"},
     {"ledger", COMMAND_LEDGER, "orders events and signs checkpoints"},
+    {"ledger key", COMMAND_LEDGER_KEY, "makes a key that can sign the ledger"},
+    {"ledger reopen", COMMAND_LEDGER_REOPEN,
+     "begins a new ledger over what a restore has left of the old one"},
 };
 
 static int usage(void)
@@ -54,8 +57,39 @@ static int usage(void)
     (void)fprintf(stderr, "usage: sallyportd COMMAND [--SETTING VALUE]...\n"
                           "       sallyportd COMMAND --help\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        (void)fprintf(stderr, "  %-8s %s\n", commands[i].name, commands[i].help);
+        (void)fprintf(stderr, "  %-13s %s\n", commands[i].name, commands[i].help);
     return 2;
+}
+
+/* How many of the words are the command's name; 0: they are another's. */
+static int words_of(const char *name, int argc, char **argv)
+{
+    int count = 0;
+    while (count < argc) {
+        size_t len = strlen(argv[count]);
+        if (strncmp(name, argv[count], len) != 0 || (name[len] != '\0' && name[len] != ' '))
+            return 0;
+        count++;
+        if (name[len] == '\0')
+            return count;
+        name += len + 1;
+    }
+    return 0;
+}
+
+/* The command that the most words name; *ret_words is 0 if there is none. */
+static size_t find_command(int argc, char **argv, int *ret_words)
+{
+    size_t found = 0;
+    *ret_words = 0;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        int words = words_of(commands[i].name, argc, argv);
+        if (words > *ret_words) {
+            *ret_words = words;
+            found = i;
+        }
+    }
+    return found;
 }
 
 static int run(enum command command, const struct settings *settings)
@@ -73,6 +107,10 @@ static int run(enum command command, const struct settings *settings)
         return run_worker(settings, stop_event_fd);
     case COMMAND_LEDGER:
         return run_ledger(settings, stop_event_fd);
+    case COMMAND_LEDGER_KEY:
+        return run_ledger_key(settings);
+    case COMMAND_LEDGER_REOPEN:
+        return run_ledger_reopen(settings);
     }
     return 2;
 }
@@ -83,23 +121,24 @@ int main(int argc, char **argv)
     struct fault fault;
     AUTO_FREE char *file = NULL;
     bool print = false;
-    size_t which = 0;
+    int words;
     json_object_seed(0); /* before any thread: jansson's hashes */
     if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
         (void)printf("sallyportd %s\n", SALLYPORT_VERSION);
         return 0;
     }
-    while (argc >= 2 && which < ARRAY_LEN(commands) && strcmp(argv[1], commands[which].name) != 0)
-        which++;
-    if (argc < 2 || which == ARRAY_LEN(commands))
+    size_t which = find_command(argc - 1, argv + 1, &words);
+    if (words == 0)
         return usage();
     enum command command = commands[which].command;
-    if (argc == 3 && strcmp(argv[2], "--help") == 0) {
+    argc -= 1 + words;
+    argv += 1 + words;
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
         (void)printf("sallyportd %s: %s\n", commands[which].name, commands[which].help);
         settings_help(command);
         return 0;
     }
-    if (settings_read(command, argc - 2, argv + 2, &settings, &file, &print, &fault) != 0) {
+    if (settings_read(command, argc, argv, &settings, &file, &print, &fault) != 0) {
         (void)failed("settings", &fault);
         return 2;
     }

@@ -26,20 +26,25 @@ struct setting {
 };
 
 #define DAEMONS (COMMAND_API | COMMAND_WORKER | COMMAND_LEDGER)
-#define ALL (DAEMONS | COMMAND_MIGRATE | COMMAND_APIKEY | COMMAND_TENANT)
+#define TOOLS (COMMAND_MIGRATE | COMMAND_APIKEY | COMMAND_TENANT | COMMAND_LEDGER_REOPEN)
+#define LOG (COMMAND_LEDGER | COMMAND_LEDGER_KEY | COMMAND_LEDGER_REOPEN)
+#define DATABASE (DAEMONS | TOOLS)
+#define ALL (DATABASE | COMMAND_LEDGER_KEY)
 #define AT(member) offsetof(struct settings, member)
 
 static const struct setting settings_table[] = {
-    {"database", TEXT, AT(database), "", 0, 0, ALL,
+    {"database", TEXT, AT(database), "", 0, 0, DATABASE,
      "libpq connection string, with this command's own role"},
-    {"node", TEXT, AT(node), "sallyport", 0, 0, DAEMONS | COMMAND_APIKEY | COMMAND_TENANT,
+    {"node", TEXT, AT(node), "sallyport", 0, 0,
+     DAEMONS | COMMAND_APIKEY | COMMAND_TENANT | COMMAND_LEDGER_REOPEN,
      "name of this host; events carry it as their source"},
     {"listen", TEXT, AT(listen), "127.0.0.1:8080", 0, 0, COMMAND_API,
      "address and port of the REST API"},
     {"ops-listen", TEXT, AT(ops_listen), "", 0, 0, DAEMONS,
      "address and port of /livez, /readyz and /metrics (default 127.0.0.1: api 8081, worker 8082, "
      "ledger 8083)"},
-    {"state-dir", TEXT, AT(state_dir), "/var/lib/sallyport", 0, 0, COMMAND_WORKER | COMMAND_LEDGER,
+    {"state-dir", TEXT, AT(state_dir), "/var/lib/sallyport", 0, 0,
+     COMMAND_WORKER | COMMAND_LEDGER | COMMAND_LEDGER_REOPEN,
      "folder this process keeps its state in"},
     {"master-key", TEXT, AT(master_key), "", 0, 0, COMMAND_API | COMMAND_WORKER,
      "file with the key that unwraps HMAC secrets: 64 hex digits, mode 0600; empty: HMAC is not "
@@ -83,7 +88,8 @@ static const struct setting settings_table[] = {
     {"verify-hmac", TEXT, AT(verify_hmac), "libjwt", 0, 0, COMMAND_API | COMMAND_WORKER,
      "what verifies HS signatures: openssl or libjwt"},
     {"slots", NUMBER, AT(slots), "2", 1, 256, COMMAND_WORKER, "executions run at once"},
-    {"lease-ms", NUMBER, AT(lease_ms), "15000", 1000, 60000, COMMAND_WORKER | COMMAND_LEDGER,
+    {"lease-ms", NUMBER, AT(lease_ms), "15000", 1000, 60000,
+     COMMAND_WORKER | COMMAND_LEDGER | COMMAND_LEDGER_REOPEN,
      "how long this process is believed alive without a sign of life"},
     {"drain-seconds", NUMBER, AT(drain_seconds), "30", 0, 86400, COMMAND_WORKER,
      "how long a stop waits for running executions before it cancels them"},
@@ -121,12 +127,21 @@ static const struct setting settings_table[] = {
      "AppArmor around the runtime: required, if_available or off"},
     {"cgroup-parent", TEXT, AT(cgroup_parent), "sallyport", 0, 0, COMMAND_WORKER,
      "cgroup below which runs get theirs; one worker each"},
-    {"ledger-key", TEXT, AT(ledger_key), "", 0, 0, COMMAND_LEDGER,
-     "file with the signer's private key, mode 0600; made by --ledger-init where absent"},
-    {"ledger-vkey", TEXT, AT(ledger_vkey), "", 0, 0, COMMAND_LEDGER,
-     "file the public verifier key is written to; empty: none"},
-    {"ledger-origin", TEXT, AT(ledger_origin), "", 0, 0, COMMAND_LEDGER,
-     "the log's name (C2SP origin)"},
+    {"ledger-key", TEXT, AT(ledger_key), "", 0, 0, LOG,
+     "file with the signer's private key, mode 0600; made by `ledger key`, or by --ledger-init "
+     "where absent"},
+    {"ledger-next-key", TEXT, AT(ledger_next_key), "", 0, 0, COMMAND_LEDGER,
+     "file with the key that will follow, mode 0600: while it is set, both sign; empty: none"},
+    {"ledger-vkey", TEXT, AT(ledger_vkey), "", 0, 0, COMMAND_LEDGER | COMMAND_LEDGER_KEY,
+     "file the public verifier keys are written to, one a line; empty: none"},
+    {"ledger-origin", TEXT, AT(ledger_origin), "", 0, 0, LOG,
+     "the log's name (C2SP origin); a reopened log has a new one"},
+    {"ledger-previous-vkey", TEXT, AT(ledger_previous_vkey), "", 0, 0, COMMAND_LEDGER_REOPEN,
+     "file with the verifier keys of the log that is left, as its ledger process wrote them"},
+    {"reason", TEXT, AT(reason), "", 0, 0, COMMAND_LEDGER_REOPEN,
+     "why the log is reopened, 1 to 500 bytes: everybody may read it"},
+    {"state-lost", SWITCH, AT(state_lost), "off", 0, 0, COMMAND_LEDGER_REOPEN,
+     "the signer's state is gone for good: the log will not say what was signed last"},
     {"ledger-init", SWITCH, AT(ledger_init), "off", 0, 0, COMMAND_LEDGER,
      "begin the signer's state: once, for a new log"},
     {"scrub-rate", NUMBER, AT(scrub_rate), "500", 0, 1000000, COMMAND_LEDGER,

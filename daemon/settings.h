@@ -18,7 +18,9 @@ enum command {
     COMMAND_API = 1 << 2,
     COMMAND_WORKER = 1 << 3,
     COMMAND_LEDGER = 1 << 4,
-    COMMAND_TENANT = 1 << 5
+    COMMAND_TENANT = 1 << 5,
+    COMMAND_LEDGER_KEY = 1 << 6,
+    COMMAND_LEDGER_REOPEN = 1 << 7
 };
 
 struct settings {
@@ -46,9 +48,12 @@ struct settings {
     int64_t disk_min_mib;
     bool check, accept_hmac;
     /* ledger */
-    const char *ledger_key, *ledger_vkey, *ledger_origin;
+    const char *ledger_key, *ledger_next_key, *ledger_vkey, *ledger_origin;
     bool ledger_init;
     int64_t scrub_rate;
+    /* ledger reopen */
+    const char *ledger_previous_vkey, *reason;
+    bool state_lost;
     /* apikey */
     const char *tenant, *principal, *roles;
     bool create_tenant;

@@ -132,6 +132,28 @@ int note_verifier_parse(const char *text, size_t len, struct note_verifier *ret_
     return 0;
 }
 
+int note_verifiers_parse(struct span text, size_t max, struct note_verifier *ret_verifiers,
+                         size_t *ret_count, struct fault *fault)
+{
+    size_t count = 0;
+    struct fault cause = {0};
+    while (text.len > 0) {
+        const uint8_t *newline = memchr(text.data, '\n', text.len);
+        size_t len = newline == NULL ? text.len : (size_t)(newline - text.data);
+        if (count == max)
+            return fault_set(fault, FAULT_KEY_INVALID, "more than %zu verifier keys", max);
+        if (note_verifier_parse((const char *)text.data, len, &ret_verifiers[count], &cause) != 0)
+            return fault_set(fault, cause.code, "line %zu: %s", count + 1, cause.detail);
+        count++;
+        len += newline == NULL ? 0 : 1;
+        text = span_of(text.data + len, text.len - len);
+    }
+    if (count == 0)
+        return fault_set(fault, FAULT_KEY_INVALID, "expected a verifier key: <name>+<id>+<key>");
+    *ret_count = count;
+    return 0;
+}
+
 void note_verifier_format(const struct note_verifier *verifier, struct buf *buf)
 {
     uint8_t blob[KEY_BLOB_LEN] = {TYPE_ED25519};

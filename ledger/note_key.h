@@ -31,6 +31,9 @@ bool note_name_valid(const char *name, size_t len);
 /* `<name>+<8 hex digits: id>+<base64: 0x01 || public key>`; the id must be that of name and key. */
 int note_verifier_parse(const char *text, size_t len, struct note_verifier *ret_verifier,
                         struct fault *fault) MUST_CHECK;
+/* One a line, 1 to `max` of them, which ret_verifiers has room for. The fault names the line. */
+int note_verifiers_parse(struct span text, size_t max, struct note_verifier *ret_verifiers,
+                         size_t *ret_count, struct fault *fault) MUST_CHECK;
 void note_verifier_format(const struct note_verifier *verifier, struct buf *buf);
 
 /* The key of a 32-byte seed (RFC 8032), which the caller draws and wipes. */

@@ -14,14 +14,10 @@
  * rebuilt. Should all of this fail, the primary key of the entries and the unique prev_size of the
  * batches let one of two batches win, and the signer compares what has been signed.
  */
-#include "sequencer/sequencer.h"
 
 #include "base/clock.h"
-#include "sequencer/partitions.h"
-#include "sequencer/signer.h"
-#include "sequencer/standing.h"
-#include "sequencer/stop.h"
-#include "sequencer/tree.h"
+#include "sequencer/key_trace.h"
+#include "sequencer/sequencer_parts.h"
 
 #include <string.h>
 
@@ -30,90 +26,10 @@
 #define STANDBY_EVERY_MS 250
 #define IDLE_POLL_MS 100
 
-struct sequencer {
-    struct pg *pg;
-    struct signer *signer;
-    struct ledger_lease lease;
-    struct tree tree;
-    char *origin;
-    char *state_file;
-    int batch_max;
-    int sign_every_ms;
-    int gather_ms;
-    int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
-    struct partitions partitions;
-    bool listening;
-    uint64_t session; /* in which the tree was loaded */
-    bool vouched;     /* since the tree was loaded, the signer has signed this very tree */
-    struct stop stop;
-    struct standing standing;
-};
-
-void sequencer_free(struct sequencer *sequencer)
-{
-    if (sequencer == NULL)
-        return;
-    signer_free(sequencer->signer);
-    pg_free(sequencer->pg);
-    free(sequencer->origin);
-    free(sequencer->state_file);
-    standing_done(&sequencer->standing);
-    free(sequencer);
-}
-
-void sequencer_cleanup(struct sequencer **sequencer)
-{
-    sequencer_free(*sequencer);
-}
-
-static int config_check(const struct sequencer_config *config, struct fault *fault)
-{
-    size_t node_len = strlen(config->node);
-    if (node_len < 1 || node_len > 128 || config->lease_ms < 200 || config->lease_ms > 60000 ||
-        config->batch_max < 1 || config->batch_max > LEDGER_BATCH_MAX ||
-        config->sign_every_ms < 0 || config->sign_every_ms > 60000 || config->gather_ms < 0 ||
-        config->gather_ms > 1000)
-        return fault_set(fault, FAULT_INTERNAL, "sequencer: a setting is out of its range");
-    return 0;
-}
-
-int sequencer_open(const struct sequencer_config *config, struct sequencer **ret_sequencer,
-                   struct fault *fault)
-{
-    if (config_check(config, fault) != 0)
-        return -1;
-    AUTO_SEQUENCER struct sequencer *sequencer = calloc(1, sizeof *sequencer);
-    if (sequencer == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    standing_init(&sequencer->standing);
-    sequencer->origin = strdup(config->origin);
-    sequencer->state_file = strdup(config->state_file);
-    if (sequencer->origin == NULL || sequencer->state_file == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    sequencer->batch_max = config->batch_max;
-    sequencer->sign_every_ms = config->sign_every_ms;
-    sequencer->gather_ms = config->gather_ms;
-    sequencer->lease.duration_ms = config->lease_ms;
-    struct uuid incarnation = uuid_v7();
-    (void)snprintf(sequencer->lease.holder, sizeof sequencer->lease.holder, "%s/%s", config->node,
-                   uuid_format(&incarnation).text);
-    const struct signer_config signer = {.origin = config->origin,
-                                         .key_file = config->key_file,
-                                         .state_file = config->state_file,
-                                         .init = config->init};
-    if (pg_open(config->conninfo, "ledger", &sequencer->pg, fault) != 0 ||
-        signer_open(sequencer->pg, &signer, &sequencer->signer, fault) != 0)
-        return -1;
-    sequencer->standing.status.signed_size = signer_signed(sequencer->signer)->size;
-    sequencer->standing.status.signed_root = merkle_range_root(signer_signed(sequencer->signer));
-    *ret_sequencer = TAKE(sequencer);
-    return 0;
-}
-
 static void stand_by(struct sequencer *s)
 {
     s->lease.epoch = 0;
-    s->tree.loaded = false;
+    s->tree.loaded = s->traced = false;
     s->acquire_at = clock_monotonic_ms() + STANDBY_EVERY_MS;
     signer_reset(s->signer);
 }
@@ -125,10 +41,22 @@ static void stop(struct sequencer *s, const char *problem, const struct signer_e
     signer_reset(s->signer);
 }
 
-/* A contradiction stops; anything else is a failure to be passed on. */
+/* Not for this process to lead, until it is started with other keys: another may at once. */
+static int bar(struct sequencer *s, const struct fault *why, struct fault *fault)
+{
+    s->barred = *why;
+    int status = ledger_lease_release(s->pg, &s->lease, fault);
+    stand_by(s);
+    return status;
+}
+
+/* A contradiction stops, keys or a name that do not fit bar; anything else is a failure to be
+ * passed on. */
 static int stop_or_fail(struct sequencer *s, const struct fault *inner,
                         const struct signer_evidence *evidence, struct fault *fault)
 {
+    if (inner->code == FAULT_KEY_INVALID || inner->code == FAULT_STATE_CONFLICT)
+        return bar(s, inner, fault);
     if (inner->code != FAULT_CONTENT_MISMATCH)
         return fault_set(fault, inner->code, "%s", inner->detail);
     stop(s, inner->detail, evidence);
@@ -143,6 +71,8 @@ static int keep_lease(struct sequencer *s, struct fault *fault)
         if (now < s->acquire_at || s->stop.stopped)
             return 0;
         s->acquire_at = now + STANDBY_EVERY_MS;
+        if (s->barred.code != FAULT_NONE)
+            return 0;
         if (ledger_lease_acquire(s->pg, &s->lease, fault) != 0)
             return -1;
         s->renew_at = now;
@@ -180,6 +110,25 @@ static int load(struct sequencer *s, struct fault *fault)
     const struct signer_evidence evidence =
         stop_evidence(signer_signed(s->signer), found.size, &found.root, &computed);
     return stop_or_fail(s, &inner, &evidence, fault);
+}
+
+/* Once a leadership, and before anything is signed. Keys that do not fit this log leave no trace
+ * in it. */
+static int trace_keys(struct sequencer *s, struct fault *fault)
+{
+    struct key_trace trace = {.node = s->node, .origin = s->origin, .size = s->tree.range.size};
+    struct signer_evidence evidence;
+    struct fault inner;
+    if (signer_check(s->signer, s->pg, &evidence, &inner) != 0)
+        return stop_or_fail(s, &inner, &evidence, fault);
+    trace.verifiers = signer_verifiers(s->signer, &trace.verifier_count);
+    if (key_trace_write(s->pg, &s->lease, &trace, &s->traced, &inner) == 0) {
+        s->tree.loaded = s->traced; /* else the next turn renews the lease first */
+        return 0;
+    }
+    if (inner.code == FAULT_KEY_INVALID || inner.code == FAULT_STATE_CONFLICT)
+        return bar(s, &inner, fault);
+    return fault_set(fault, inner.code, "%s", inner.detail);
 }
 
 /* A batch whose rows make no sense. */
@@ -260,7 +209,7 @@ static int sign(struct sequencer *s, bool *ret_more, struct fault *fault)
         /* Else the rows have changed since they were loaded. */
         s->tree.loaded = tree_is(&s->tree, signer_signed(s->signer));
         break;
-    case SIGNER_FOLLOWED: /* only of signer_follow() */
+    case SIGNER_FOLLOWED: /* proven, but not to be signed yet */
         break;
     case SIGNER_LEASE_LOST:
         stand_by(s);
@@ -343,6 +292,8 @@ static int turn(struct sequencer *s, bool *ret_more, struct fault *fault)
         return follow(s, ret_more, fault);
     if (!s->tree.loaded && load(s, fault) != 0)
         return -1;
+    if (s->tree.loaded && !s->traced && trace_keys(s, fault) != 0)
+        return -1;
     if (!s->tree.loaded)
         return 0;
     if (order(s, &ordered, fault) != 0 || sign(s, &signing, fault) != 0)
@@ -375,7 +326,9 @@ int sequencer_turn(struct sequencer *s, int *ret_wait_ms, struct fault *fault)
         .signed_size = signer_signed(s->signer)->size,
         .signed_root = merkle_range_root(signer_signed(s->signer)),
     };
-    standing_turn(&s->standing, &now, s->stop.problem, status == 0 ? NULL : &inner);
+    standing_turn(&s->standing, &now, s->stop.problem,
+                  s->barred.code == FAULT_NONE ? "" : s->barred.detail,
+                  status == 0 ? NULL : &inner);
     if (status != 0)
         return fault_set(fault, inner.code, "%s", inner.detail);
     *ret_wait_ms = more ? 0 : wait_of(s);

@@ -9,6 +9,9 @@
  * ledger_lease.problem, keeps evidence beside the signer's state, orders nothing more, signs
  * nothing more, and says so in sequencer_status(). Only an operator starts it again, after he has
  * cleared both.
+ *
+ * A process that lacks a key the log is signed with, or has one that was retired, contradicts
+ * nothing: it is barred, proves what it can, never leads, and is not ready.
  */
 #pragma once
 
@@ -24,16 +27,17 @@
 
 /* All strings are borrowed for the call of sequencer_open(). */
 struct sequencer_config {
-    const char *conninfo;   /* of the role sallyport_ledger */
-    const char *node;       /* this machine's name, 1 to 128 bytes */
-    const char *origin;     /* the log's name, and the key's */
-    const char *key_file;   /* the signer's secret key, mode 0600 (sequencer/signer.h) */
-    const char *state_file; /* what the signer signed last; `<state_file>.evidence` beside it */
-    bool init;              /* make the state file; refused where there is one */
-    int lease_ms;           /* 200 to 60000 */
-    int batch_max;          /* 1 to LEDGER_BATCH_MAX */
-    int sign_every_ms;      /* 0 to 60000: at most one signature in that time */
-    int gather_ms;          /* 0 to 1000: the pause after a batch that was not full */
+    const char *conninfo;      /* of the role sallyport_ledger */
+    const char *node;          /* this machine's name, 1 to 128 bytes */
+    const char *origin;        /* the log's name, and the key's */
+    const char *key_file;      /* the signer's secret key, mode 0600 (sequencer/key_file.h) */
+    const char *next_key_file; /* the key to come, which signs beside it; NULL or "": none */
+    const char *state_file;    /* what the signer signed last; `<state_file>.evidence` beside it */
+    bool init;                 /* make the state file; refused where there is one */
+    int lease_ms;              /* 200 to 60000 */
+    int batch_max;             /* 1 to LEDGER_BATCH_MAX */
+    int sign_every_ms;         /* 0 to 60000: at most one signature in that time */
+    int gather_ms;             /* 0 to 1000: the pause after a batch that was not full */
 };
 
 enum sequencer_role { SEQUENCER_STANDBY, SEQUENCER_LEADER, SEQUENCER_STOPPED };
@@ -50,17 +54,18 @@ struct sequencer_status {
     uint64_t followed;                    /* another's, proven */
     int64_t last_turn_ms;                 /* monotonic clock: when a turn last succeeded */
     char problem[LEDGER_PROBLEM_MAX + 1]; /* why it has stopped, else "" */
+    char barred[256];                     /* why this process must not lead, "" if it may */
     char failure[256];                    /* why its last turn failed, "" if it did not */
 };
 
 struct sequencer;
 #define AUTO_SEQUENCER AUTO(sequencer_cleanup)
 
-/* Connects, reads key and state. Faults besides the connection's: FAULT_KEY_INVALID for the key
- * file or an origin that is not its name; FAULT_STATE_CONFLICT for a missing state file over a log
- * that is not empty (without init), init over a state file, a state file that is none or is of
- * another log, or evidence of an earlier stop; FAULT_INTERNAL for a key file that others can
- * read, or a config out of range. */
+/* Connects, reads keys and state. Faults besides the connection's: FAULT_KEY_INVALID for a key
+ * file, an origin that is not its name, or keys that may not sign this log (sequencer/signer.h);
+ * FAULT_STATE_CONFLICT for a missing state file over a log that is not empty (without init), init
+ * over a state file, a state file that is none or is of another log, or evidence of an earlier
+ * stop; FAULT_INTERNAL for a key file that others can read, or a config out of range. */
 int sequencer_open(const struct sequencer_config *config, struct sequencer **ret_sequencer,
                    struct fault *fault) MUST_CHECK;
 

@@ -15,7 +15,7 @@ static const char *const role_names[] = {
 
 /* What was last said, so that it is said once. */
 struct said {
-    bool role_known;
+    bool role_known, barred;
     enum sequencer_role role;
     enum fault_code code;
 };
@@ -32,6 +32,14 @@ static void say_role(const struct sequencer_status *status, struct said *said)
         log_info("ledger role", "{s:s, s:I, s:I, s:I}", "role", role_names[status->role], "epoch",
                  (json_int_t)status->epoch, "size", (json_int_t)status->size, "signed",
                  (json_int_t)status->signed_size);
+}
+
+static void say_barred(const struct sequencer_status *status, struct said *said)
+{
+    if (said->barred || status->barred[0] == '\0')
+        return;
+    said->barred = true;
+    log_error("this ledger process must not lead", "{s:s}", "problem", status->barred);
 }
 
 static void say_failure(struct said *said, const struct fault *fault)
@@ -69,6 +77,7 @@ void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer 
         struct sequencer_status status;
         sequencer_status(sequencer, &status);
         say_role(&status, &said);
+        say_barred(&status, &said);
         if (observer != NULL)
             observer(context, &status);
         /* Waiting 0 ms takes the notifications that have queued up meanwhile. */

@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sequencer/signer.h"
 
-#include "base/file.h"
+#include "sequencer/key_file.h"
+#include "sequencer/signer_past.h"
+#include "storage/ledger_reopening.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define KEY_FILE_MAX 1024
 /* Entries read in one step: half a megabyte, some milliseconds. */
 #define STEP_ENTRIES 16384
 
 struct signer {
-    struct note_signer *key;
+    struct note_signer *keys[SIGNER_KEYS_MAX];
+    struct note_verifier verifiers[SIGNER_KEYS_MAX];
+    size_t key_count;
     char *state_file;
     struct signer_state state; /* as the file has it */
     bool reading;              /* on the way from the state's tree to the target */
     struct ledger_head target;
     struct merkle_range range; /* how far it has come */
+    bool silent; /* reopened, and the event that says so has no place yet: nothing is signed */
 };
 
 void signer_free(struct signer *signer)
 {
     if (signer == NULL)
         return;
-    note_signer_free(signer->key);
+    for (size_t i = 0; i < signer->key_count; i++)
+        note_signer_free(signer->keys[i]);
     free(signer->state_file);
     free(signer);
 }
@@ -33,26 +38,34 @@ void signer_cleanup(struct signer **signer)
     signer_free(*signer);
 }
 
-static int key_read(const struct signer_config *config, struct note_signer **ret_key,
-                    struct fault *fault)
+static int key_add(struct signer *signer, const char *file, const char *origin, struct fault *fault)
 {
-    AUTO_BUF struct buf text = BUF(KEY_FILE_MAX);
     AUTO_NOTE_SIGNER struct note_signer *key = NULL;
-    int status = file_read_secret(config->key_file, &text, fault);
-    if (status == 0) {
-        size_t len = text.len > 0 && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
-        status = note_signer_parse(buf_text(&text), len, &key, fault);
-    }
-    if (text.data != NULL)
-        explicit_bzero(text.data, text.cap);
-    if (status != 0)
+    if (key_file_read(file, origin, &key, fault) != 0)
         return -1;
-    if (strcmp(note_signer_verifier(key)->name, config->origin) != 0)
-        return fault_set(fault, FAULT_KEY_INVALID,
-                         "the ledger key is of %s, but the log's origin is %s",
-                         note_signer_verifier(key)->name, config->origin);
-    *ret_key = TAKE(key);
+    const struct note_verifier *verifier = note_signer_verifier(key);
+    if (signer->key_count > 0 && verifier->id == signer->verifiers[0].id)
+        return fault_set(fault, FAULT_KEY_INVALID, "%s: this is the key %08" PRIx32 " once more",
+                         file, verifier->id);
+    signer->verifiers[signer->key_count] = *verifier;
+    signer->keys[signer->key_count++] = TAKE(key);
     return 0;
+}
+
+static int keys_read(struct signer *signer, const struct signer_config *config, struct fault *fault)
+{
+    if (key_add(signer, config->key_file, config->origin, fault) != 0)
+        return -1;
+    if (config->next_key_file == NULL || config->next_key_file[0] == '\0')
+        return 0;
+    return key_add(signer, config->next_key_file, config->origin, fault);
+}
+
+static struct signer_past past_of(const struct signer *signer)
+{
+    return (struct signer_past){.state = &signer->state,
+                                .verifiers = signer->verifiers,
+                                .verifier_count = signer->key_count};
 }
 
 static int log_is_empty(struct pg *pg, bool *ret_empty, struct fault *fault)
@@ -111,7 +124,10 @@ int signer_open(struct pg *pg, const struct signer_config *config, struct signer
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     if (!note_name_valid(config->origin, strlen(config->origin)))
         return fault_set(fault, FAULT_KEY_INVALID, "the log's origin cannot be a key's name");
-    if (key_read(config, &signer->key, fault) != 0 || state_open(signer, pg, config, fault) != 0)
+    if (keys_read(signer, config, fault) != 0 || state_open(signer, pg, config, fault) != 0)
+        return -1;
+    const struct signer_past past = past_of(signer);
+    if (signer_past_keys(&past, pg, fault) != 0)
         return -1;
     *ret_signer = TAKE(signer);
     return 0;
@@ -127,69 +143,23 @@ void signer_reset(struct signer *signer)
     signer->reading = false;
 }
 
-/* The batch row that ends where something was signed; its absence is a contradiction. */
-static int signed_batch(struct pg *pg, uint64_t size, const struct digest *root, const char *what,
-                        struct ledger_head *ret_head, struct fault *fault)
+const struct note_verifier *signer_verifiers(const struct signer *signer, size_t *ret_count)
 {
-    struct fault inner;
-    struct ledger_head head;
-    if (ledger_head_read_at(pg, size, &head, &inner) != 0) {
-        if (inner.code != FAULT_NOT_FOUND)
-            return fault_set(fault, inner.code, "%s", inner.detail);
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "%s of size %" PRIu64 " has root %s, but no batch ends at that size", what,
-                         size, digest_hex(root).text);
-    }
-    if (!digest_equal(&head.root, root))
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "%s of size %" PRIu64 " has root %s, but its batch has root %s", what,
-                         size, digest_hex(root).text, digest_hex(&head.root).text);
-    *ret_head = head;
-    return 0;
+    *ret_count = signer->key_count;
+    return signer->verifiers;
 }
 
-/* What the tables say of the past must be what was signed. */
-static int compare_past(const struct signer *signer, struct pg *pg, const struct ledger_head *head,
-                        uint64_t published, struct fault *fault)
+/* A reopened log signs nothing before the event that says so has its place: its first checkpoint
+ * covers it, and no size is signed under both names. */
+static int be_silent(struct signer *signer, struct pg *pg, uint64_t published,
+                     const struct ledger_head *head, struct fault *fault)
 {
-    uint64_t size = signer->state.range.size;
-    struct digest root = merkle_range_root(&signer->state.range);
-    struct ledger_head ignored;
-    if (head->entries != head->size)
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "the last batch of the ledger ends at size %" PRIu64
-                         ", but there are %" PRIu64 " entries",
-                         head->size, head->entries);
-    if (head->size < size)
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "the ledger was rolled back: a tree of size %" PRIu64
-                         " and root %s was signed, the last batch ends at size %" PRIu64,
-                         size, digest_hex(&root).text, head->size);
-    if (head->size < published)
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "the ledger was rolled back: a checkpoint of size %" PRIu64
-                         " is published, the last batch ends at size %" PRIu64,
-                         published, head->size);
-    return size == 0 ? 0 : signed_batch(pg, size, &root, "the tree signed last", &ignored, fault);
-}
-
-/* The newest checkpoint must be what its row says, and signed by this log's key. */
-static int check_note(const struct signer *signer, uint64_t size, const struct digest *root,
-                      const struct buf *note, struct fault *fault)
-{
-    struct checkpoint checkpoint;
-    struct fault inner;
-    if (checkpoint_open(buf_span(note), signer->state.origin, note_signer_verifier(signer->key), 1,
-                        &checkpoint, &inner) != 0)
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "the newest checkpoint of size %" PRIu64 " is not this log's: %s", size,
-                         inner.detail);
-    if (checkpoint.size != size || !digest_equal(&checkpoint.root, root))
-        return fault_set(fault, FAULT_CONTENT_MISMATCH,
-                         "the newest checkpoint of size %" PRIu64 " has root %s, but what was "
-                         "signed has size %" PRIu64 " and root %s",
-                         size, digest_hex(root).text, checkpoint.size,
-                         digest_hex(&checkpoint.root).text);
+    const struct signer_previous *previous = &signer->state.previous;
+    int64_t place = -1;
+    bool begun = previous->count == 0 || !signer_previous_covers(previous, published);
+    if (!begun && ledger_places_read(pg, NULL, &previous->event_id, 1, &place, fault) != 0)
+        return -1;
+    signer->silent = !begun && (place < 0 || (uint64_t)place >= head->size);
     return 0;
 }
 
@@ -199,30 +169,27 @@ static int check_note(const struct signer *signer, uint64_t size, const struct d
 static int choose_target(struct signer *signer, struct pg *pg, bool leads, bool *ret_again,
                          struct signer_evidence *evidence, struct fault *fault)
 {
-    uint64_t size = signer->state.range.size, published = 0;
-    struct digest published_root;
+    const struct signer_past past = past_of(signer);
+    uint64_t size = signer->state.range.size;
     struct ledger_head head, published_head;
-    struct fault inner;
-    AUTO_BUF struct buf note = BUF(NOTE_MAX);
-    if (ledger_checkpoint_latest(pg, &published, &published_root, &note, &inner) != 0 &&
-        inner.code != FAULT_NOT_FOUND)
-        return fault_set(fault, inner.code, "%s", inner.detail);
-    if (ledger_head_read(pg, &head, fault) != 0)
+    AUTO_SIGNER_NEWEST struct signer_newest newest = {.size = 0};
+    if (signer_past_newest(pg, &newest, fault) != 0 || ledger_head_read(pg, &head, fault) != 0)
         return -1;
     evidence->found_size = head.size;
     evidence->found_root = head.root;
-    if (compare_past(signer, pg, &head, published, fault) != 0)
+    if (signer_past_compare(&past, pg, &head, newest.size, fault) != 0)
         return -1;
-    if (published > 0 && published >= size &&
-        (signed_batch(pg, published, &published_root, "the newest checkpoint", &published_head,
-                      fault) != 0 ||
-         check_note(signer, published, &published_root, &note, fault) != 0))
+    if (newest.size > 0 && newest.size >= size &&
+        (signer_past_batch(pg, &newest, &published_head, fault) != 0 ||
+         signer_past_note(&past, pg, &newest, fault) != 0))
         return -1;
-    signer->target = published > size ? published_head : head;
+    signer->target = newest.size > size ? published_head : head;
+    if (be_silent(signer, pg, newest.size, &signer->target, fault) != 0)
+        return -1;
     signer->range = signer->state.range;
-    signer->reading = signer->target.size > size && (leads || published > size);
+    signer->reading = signer->target.size > size && (leads || newest.size > size);
     /* What is signed but not published: a crash came in between. */
-    *ret_again = leads && !signer->reading && published < size;
+    *ret_again = leads && !signer->reading && !signer->silent && newest.size < size;
     return 0;
 }
 
@@ -258,14 +225,14 @@ static int compare_target(const struct signer *signer, struct signer_evidence *e
 static int publish(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
                    enum signer_step *ret_step, struct fault *fault)
 {
-    const struct note_signer *keys[] = {signer->key};
+    const struct note_signer *const *keys = (const struct note_signer *const *)signer->keys;
     struct digest root = merkle_range_root(&signer->state.range);
     struct checkpoint checkpoint;
     AUTO_BUF struct buf note = BUF(NOTE_MAX);
     bool led;
     if (checkpoint_init(&checkpoint, signer->state.origin, signer->state.range.size, &root,
                         fault) != 0 ||
-        checkpoint_sign(&checkpoint, keys, 1, &note, fault) != 0 ||
+        checkpoint_sign(&checkpoint, keys, signer->key_count, &note, fault) != 0 ||
         ledger_checkpoint_put(pg, lease->epoch, signer->state.range.size, &root, buf_span(&note),
                               &led, fault) != 0)
         return -1;
@@ -303,31 +270,60 @@ static int advance(struct signer *signer, struct pg *pg, const struct ledger_lea
         return -1;
     signer->state = next;
     signer->reading = false;
-    if (lease == NULL) {
+    if (lease == NULL || signer->silent) {
         *ret_step = SIGNER_FOLLOWED;
         return 0;
     }
     return publish(signer, pg, lease, ret_step, fault);
 }
 
-static int step(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
-                enum signer_step *ret_step, struct signer_evidence *ret_evidence,
-                struct fault *fault)
+static struct signer_evidence evidence_begin(const struct signer *signer)
 {
     struct digest root = merkle_range_root(&signer->state.range);
-    struct signer_evidence evidence = {
+    return (struct signer_evidence){
         .signed_size = signer->state.range.size,
         .signed_root = root,
         .computed_size = signer->state.range.size,
         .computed_root = root,
     };
+}
+
+/* Passes a failure on, with the evidence if it is a contradiction. To one who missed that the log
+ * was reopened it looks like one, too: it is not his to stop the new log. */
+static int disagree(const struct signer *signer, struct pg *pg, const struct fault *inner,
+                    const struct signer_evidence *evidence, struct signer_evidence *ret_evidence,
+                    struct fault *fault)
+{
+    struct fault left;
+    if (inner->code == FAULT_CONTENT_MISMATCH &&
+        ledger_reopening_check(pg, signer->state.origin, &left) != 0)
+        return fault_set(fault, left.code, "%s", left.detail);
+    if (inner->code == FAULT_CONTENT_MISMATCH)
+        *ret_evidence = *evidence;
+    return fault_set(fault, inner->code, "%s", inner->detail);
+}
+
+int signer_check(struct signer *signer, struct pg *pg, struct signer_evidence *ret_evidence,
+                 struct fault *fault)
+{
+    struct signer_evidence evidence = evidence_begin(signer);
+    struct fault inner;
+    bool again;
+    int status = choose_target(signer, pg, false, &again, &evidence, &inner);
+    signer->reading = false;
+    return status == 0 ? 0 : disagree(signer, pg, &inner, &evidence, ret_evidence, fault);
+}
+
+static int step(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,
+                enum signer_step *ret_step, struct signer_evidence *ret_evidence,
+                struct fault *fault)
+{
+    struct signer_evidence evidence = evidence_begin(signer);
     struct fault inner;
     if (advance(signer, pg, lease, ret_step, &evidence, &inner) == 0)
         return 0;
     signer->reading = false;
-    if (inner.code == FAULT_CONTENT_MISMATCH)
-        *ret_evidence = evidence;
-    return fault_set(fault, inner.code, "%s", inner.detail);
+    return disagree(signer, pg, &inner, &evidence, ret_evidence, fault);
 }
 
 int signer_advance(struct signer *signer, struct pg *pg, const struct ledger_lease *lease,

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define STATE_BYTES_MAX 16384
+#define STATE_BYTES_MAX 65536
 #define STATE_VERSION 1
 
 static int not_a_state(const char *path, const char *why, struct fault *fault)
@@ -23,6 +23,7 @@ struct state_fields {
     int64_t size;
     const char *root;
     json_t *frontier;
+    json_t *previous; /* NULL: never reopened */
 };
 
 static int fields_read(const json_t *object, struct state_fields *ret_fields, struct fault *fault)
@@ -34,6 +35,7 @@ static int fields_read(const json_t *object, struct state_fields *ret_fields, st
         {"size", JSON_KIND_INTEGER, true, 0, INT64_MAX, &fields.size},
         {"root", JSON_KIND_STRING, true, DIGEST_TEXT_LEN, DIGEST_TEXT_LEN, &fields.root},
         {"frontier", JSON_KIND_ARRAY, true, 0, MERKLE_RANGE_MAX, &fields.frontier},
+        {"previous", JSON_KIND_OBJECT, false, 0, 0, &fields.previous},
     };
     if (json_read(object, "", table, ARRAY_LEN(table), true, FAULT_STATE_CONFLICT, fault) != 0)
         return -1;
@@ -69,7 +71,7 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
     if (json_object_parse(buf_span(&bytes), FAULT_STATE_CONFLICT, "it", &object, &inner) != 0 ||
         fields_read(object, &fields, &inner) != 0)
         return not_a_state(path, inner.detail, fault);
-    if (strcmp(fields.origin, origin) != 0)
+    if (origin != NULL && strcmp(fields.origin, origin) != 0)
         return fault_set(fault, FAULT_STATE_CONFLICT,
                          "%s is the signer's state of the log %s, not of %s", path, fields.origin,
                          origin);
@@ -81,7 +83,10 @@ int signer_state_read(const char *path, const char *origin, struct signer_state 
     struct digest computed = merkle_range_root(&state.range);
     if (!digest_equal(&root, &computed))
         return not_a_state(path, "its root is not that of its frontier", fault);
-    (void)snprintf(state.origin, sizeof state.origin, "%s", origin);
+    if (fields.previous != NULL &&
+        signer_previous_read(fields.previous, &state.previous, &inner) != 0)
+        return not_a_state(path, inner.detail, fault);
+    (void)snprintf(state.origin, sizeof state.origin, "%s", fields.origin);
     *ret_state = state;
     return 0;
 }
@@ -107,7 +112,9 @@ int signer_state_write(const char *path, const struct signer_state *state, struc
     AUTO_JSON json_t *object = json_pack(
         "{s:i, s:s, s:I, s:s, s:O}", "version", STATE_VERSION, "origin", state->origin, "size",
         (json_int_t)state->range.size, "root", digest_format(&root).text, "frontier", frontier);
-    if (object == NULL)
+    if (object == NULL ||
+        (state->previous.count > 0 &&
+         json_object_set_new(object, "previous", signer_previous_json(&state->previous)) != 0))
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     return json_write(path, object, fault);
 }
@@ -119,6 +126,31 @@ static char *evidence_path(const char *path, struct fault *fault)
         return name;
     (void)fault_set(fault, FAULT_INTERNAL, "out of memory");
     return NULL;
+}
+
+/* A second name; an absent file has none. */
+static int link_aside(const char *from, const char *to, struct fault *fault)
+{
+    if (link(from, to) == 0 || errno == ENOENT)
+        return 0;
+    return fault_errno(fault, "cannot put %s aside", from);
+}
+
+int signer_state_put_aside(const char *path, char **ret_aside, struct fault *fault)
+{
+    AUTO_FREE char *aside = NULL;
+    struct time_text now = time_format(clock_wall_ms());
+    AUTO_FREE char *evidence = evidence_path(path, fault);
+    if (evidence == NULL || asprintf(&aside, "%s.%s", path, now.text) < 0)
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    AUTO_FREE char *evidence_aside = evidence_path(aside, fault);
+    if (evidence_aside == NULL || link_aside(path, aside, fault) != 0 ||
+        link_aside(evidence, evidence_aside, fault) != 0)
+        return -1;
+    if (unlink(evidence) != 0 && errno != ENOENT)
+        return fault_errno(fault, "cannot put %s aside", evidence);
+    *ret_aside = TAKE(aside);
+    return 0;
 }
 
 static json_t *tree_json(uint64_t size, const struct digest *root)

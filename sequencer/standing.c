@@ -38,7 +38,7 @@ static void failure_set(struct sequencer_status *status, const struct fault *fai
 }
 
 void standing_turn(struct standing *standing, const struct sequencer_status *now,
-                   const char *problem, const struct fault *failure)
+                   const char *problem, const char *barred, const struct fault *failure)
 {
     (void)pthread_mutex_lock(&standing->mutex);
     struct sequencer_status *status = &standing->status;
@@ -48,6 +48,7 @@ void standing_turn(struct standing *standing, const struct sequencer_status *now
     status->signed_size = now->signed_size;
     status->signed_root = now->signed_root;
     (void)snprintf(status->problem, sizeof status->problem, "%s", problem);
+    (void)snprintf(status->barred, sizeof status->barred, "%s", barred);
     if (failure != NULL) {
         failure_set(status, failure);
     } else {
@@ -99,6 +100,8 @@ int standing_ready(struct standing *standing, struct fault *fault)
     standing_read(standing, &status);
     if (status.role == SEQUENCER_STOPPED)
         return fault_set(fault, FAULT_UNAVAILABLE, "the ledger has stopped: %s", status.problem);
+    if (status.barred[0] != '\0')
+        return fault_set(fault, FAULT_UNAVAILABLE, "this process must not lead: %s", status.barred);
     if (status.failure[0] != '\0')
         return fault_set(fault, FAULT_UNAVAILABLE, "the ledger's last turn failed: %s",
                          status.failure);

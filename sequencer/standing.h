@@ -22,7 +22,7 @@ void standing_count(struct standing *standing, uint64_t batches, uint64_t events
                     uint64_t checkpoints, uint64_t followed);
 /* A turn has ended: role, epoch and sizes are `now`'s. `failure` is NULL where it succeeded. */
 void standing_turn(struct standing *standing, const struct sequencer_status *now,
-                   const char *problem, const struct fault *failure);
+                   const char *problem, const char *barred, const struct fault *failure);
 /* What lies between the turns has failed. */
 void standing_failure(struct standing *standing, const struct fault *failure);
 

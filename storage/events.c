@@ -22,7 +22,7 @@ int events_commit(struct pg *pg, const struct event *const *events, size_t count
     for (size_t i = 0; i < count; i++) {
         const struct event *event = events[i];
         pg_array_uuid(&columns[0], &event->id);
-        pg_array_text(&columns[1], event->tenant_id);
+        pg_array_text(&columns[1], event->tenant_id == NULL ? "" : event->tenant_id);
         pg_array_text(&columns[2], event_type_name(event->type));
         pg_array_text(&columns[3], event->subject);
         if (event->has_execution_id)
@@ -47,9 +47,11 @@ int events_insert(struct pg *pg, const struct event *const *events, size_t count
     const char *tenants[EVENTS_BATCH_MAX + 1];
     if (count > EVENTS_BATCH_MAX)
         return fault_set(fault, FAULT_INTERNAL, "more than %d events at once", EVENTS_BATCH_MAX);
+    size_t named = 0;
     for (size_t i = 0; i < count; i++)
-        tenants[i] = events[i]->tenant_id;
-    tenants[count] = NULL;
+        if (events[i]->tenant_id != NULL)
+            tenants[named++] = events[i]->tenant_id;
+    tenants[named] = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, tenants);
     return events_commit(tx, events, count, fault);
@@ -60,7 +62,7 @@ int events_get(struct pg *pg, const char *tenant, const struct uuid *id, bool ex
 {
     static const struct pg_statement read = {
         "events_get", "SELECT body, hash, expired_at FROM event WHERE event_id = $1 "
-                      "AND tenant_id = $2 AND (NOT $3 OR execution_id IS NOT NULL)"};
+                      "AND tenant_id IN ($2, '') AND (NOT $3 OR execution_id IS NOT NULL)"};
     struct pg_params params = {0};
     pg_uuid(&params, id);
     pg_text(&params, tenant);

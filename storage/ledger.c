@@ -218,9 +218,9 @@ int ledger_places_read(struct pg *pg, const char *tenant, const struct uuid *ids
                        int64_t *ret_indexes, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "ledger_places_read",
-        "SELECT u.n, e.idx FROM unnest($1::uuid[]) WITH ORDINALITY u(id, n) "
-        "JOIN ledger_entry e ON e.event_id = u.id WHERE $2::text IS NULL OR e.tenant_id = $2"};
+        "ledger_places_read", "SELECT u.n, e.idx FROM unnest($1::uuid[]) WITH ORDINALITY u(id, n) "
+                              "JOIN ledger_entry e ON e.event_id = u.id WHERE $2::text IS NULL OR "
+                              "e.tenant_id IN ($2, '')"};
     if (count > 1024)
         return fault_set(fault, FAULT_INTERNAL, "ledger: places of %zu events at once", count);
     AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_UUID);

@@ -82,7 +82,8 @@ int ledger_checkpoint_put(struct pg *pg, int64_t epoch, uint64_t size, const str
                           struct span note, bool *ret_led, struct fault *fault) MUST_CHECK;
 
 /* The places of `count` events, at most 1024: *(ret_indexes + i) is the index of ids[i], or -1
- * while it has none. With a tenant, events of others have none either; NULL: of any. */
+ * while it has none. With a tenant, events of others have none either (those of the log itself are
+ * nobody's other); NULL: of any. */
 int ledger_places_read(struct pg *pg, const char *tenant, const struct uuid *ids, size_t count,
                        int64_t *ret_indexes, struct fault *fault) MUST_CHECK;
 

@@ -70,35 +70,20 @@ int ledger_pending_any(struct pg *pg, bool *ret_any, struct fault *fault)
     return 0;
 }
 
-static int lock_lease(struct pg *pg, const struct ledger_lease *lease, PGresult **ret_row,
-                      struct fault *fault)
-{
-    static const struct pg_statement lock = {
-        "ledger_batch_lock",
-        "SELECT epoch = $1 AND holder = $2 AND expires_at > clock_timestamp(), "
-        "problem IS NOT NULL FROM ledger_lease FOR UPDATE"};
-    struct pg_params params = {0};
-    pg_int8(&params, lease->epoch);
-    pg_text(&params, lease->holder);
-    pg_begin(pg, NULL);
-    return pg_step(pg, &lock, &params, ret_row, fault);
-}
-
-/* In a statement after the lock: its snapshot sees every batch that was committed under it. */
-static int compare_head(struct pg *pg, uint64_t size, const struct digest *root, bool *ret_same,
-                        struct fault *fault)
+int ledger_batch_head_is(struct pg *tx, uint64_t size, const struct digest *root, bool *ret_is,
+                         struct fault *fault)
 {
     static const struct pg_statement read = {
         "ledger_batch_head", "SELECT size, root FROM ledger_batch ORDER BY size DESC LIMIT 1"};
     AUTO_PGRESULT PGresult *row = NULL;
-    if (pg_step(pg, &read, NULL, &row, fault) != 0)
+    if (pg_step(tx, &read, NULL, &row, fault) != 0)
         return -1;
     if (PQntuples(row) == 0) {
-        *ret_same = size == 0;
+        *ret_is = size == 0;
         return 0;
     }
     struct digest there = pg_get_digest(row, 0, 1);
-    *ret_same = (uint64_t)pg_get_int(row, 0, 0) == size && digest_equal(&there, root);
+    *ret_is = (uint64_t)pg_get_int(row, 0, 0) == size && digest_equal(&there, root);
     return 0;
 }
 
@@ -153,20 +138,21 @@ int ledger_batch_take(struct pg *pg, const struct ledger_lease *lease, uint64_t 
     if (max < 1 || max > LEDGER_BATCH_MAX)
         return fault_set(fault, FAULT_INTERNAL, "ledger: a batch of %d", max);
     AUTO_PG_TX struct pg *tx = pg;
-    AUTO_PGRESULT PGresult *row = NULL;
-    if (lock_lease(tx, lease, &row, fault) != 0)
+    bool led, stopped;
+    pg_begin(tx, NULL);
+    if (ledger_lease_lock(tx, lease, &led, &stopped, fault) != 0)
         return -1;
-    if (PQntuples(row) != 1 || !pg_get_bool(row, 0, 0)) {
+    if (!led) {
         *ret_outcome = LEDGER_BATCH_LEASE_LOST;
         return 0;
     }
-    if (pg_get_bool(row, 0, 1)) {
+    if (stopped) {
         *ret_outcome = LEDGER_BATCH_STOPPED;
         return 0;
     }
     bool same;
     AUTO_PGRESULT PGresult *rows = NULL;
-    if (compare_head(tx, head_size, head_root, &same, fault) != 0)
+    if (ledger_batch_head_is(tx, head_size, head_root, &same, fault) != 0)
         return -1;
     if (!same) {
         *ret_outcome = LEDGER_BATCH_HEAD_MOVED;

@@ -39,6 +39,11 @@ int ledger_batch_take(struct pg *pg, const struct ledger_lease *lease, uint64_t 
                       enum ledger_batch_outcome *ret_outcome, struct ledger_batch **ret_batch,
                       struct fault *fault) MUST_CHECK;
 
+/* Is the last batch of this size and root (size 0: is there none)? A step of an open transaction,
+ * after ledger_lease_lock(): its snapshot sees every batch that was committed under the lock. */
+int ledger_batch_head_is(struct pg *tx, uint64_t size, const struct digest *root, bool *ret_is,
+                         struct fault *fault) MUST_CHECK;
+
 /* The taken events' entries, in order: that of entry head_size first. */
 size_t ledger_batch_count(const struct ledger_batch *batch);
 const struct digest *ledger_batch_entries(const struct ledger_batch *batch);

@@ -19,18 +19,22 @@ static struct ledger_event event_of_row(const PGresult *rows, int row)
     return event;
 }
 
-/* walked: the tenant's next entries, so many at the most, past those of which it is known that all
- * have expired. The result is what fits the page, then perhaps one row without its body (the page
- * was cut before it), then one row without an id: how far the walk went and how many entries it
- * saw. */
+/* walked: the next entries of the tenant, past those of which it is known that all have expired,
+ * and of the log itself, so many at the most; two walks along the index, for one over both would
+ * sort all there is. The result is what fits the page, then perhaps one row without its body (the
+ * page was cut before it), then one row without an id: how far the walk went and how many entries
+ * it saw. */
 static const struct pg_statement events_read = {
     "ledger_events_read",
-    "WITH walked AS MATERIALIZED (SELECT idx, event_id, hash FROM ledger_entry "
+    "WITH walked AS MATERIALIZED (SELECT * FROM ("
+    "(SELECT idx, event_id, hash FROM ledger_entry "
     "WHERE tenant_id = $1 AND idx > greatest($2, (SELECT expired_to - 1 FROM event_retention "
-    "WHERE tenant_id = $1)) ORDER BY idx LIMIT $7), "
+    "WHERE tenant_id = $1)) ORDER BY idx LIMIT $7) UNION ALL "
+    "(SELECT idx, event_id, hash FROM ledger_entry "
+    "WHERE tenant_id = '' AND idx > $2 ORDER BY idx LIMIT $7)) seen ORDER BY idx LIMIT $7), "
     "matched AS (SELECT w.idx, w.event_id, w.hash, e.body, octet_length(e.body) AS len, "
     "row_number() OVER (ORDER BY w.idx) AS n, sum(octet_length(e.body)) OVER (ORDER BY w.idx) AS "
-    "total FROM walked w JOIN event e ON e.event_id = w.event_id AND e.tenant_id = $1 "
+    "total FROM walked w JOIN event e ON e.event_id = w.event_id AND e.tenant_id IN ($1, '') "
     "WHERE e.body IS NOT NULL AND ($3::text IS NULL OR e.type = $3) "
     "AND ($4::uuid IS NULL OR e.execution_id = $4)), "
     "page AS (SELECT idx, event_id, hash, CASE WHEN n <= $5 AND (n = 1 OR total <= $6) THEN body "
@@ -106,6 +110,7 @@ int ledger_export_read(struct pg *pg, const char *const *tenants, uint64_t from,
     AUTO_PG_ARRAY struct pg_array names = pg_array_new(PG_ARRAY_TEXT);
     for (size_t i = 0; tenants != NULL && tenants[i] != NULL; i++)
         pg_array_text(&names, tenants[i]);
+    pg_array_text(&names, ""); /* the log itself */
     struct pg_params params = {0};
     pg_int8(&params, (int64_t)from);
     pg_int8(&params, (int64_t)to);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Events in the ledger's order, for the read path: a tenant's own, page by page, and the lines of
- * an export. For the api's and the readers' roles, whose rows the tenants bound.
+ * an export. Events of the log itself are everybody's own. For the api's and the readers' roles,
+ * whose rows the tenants bound.
  */
 #pragma once
 

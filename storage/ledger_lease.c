@@ -66,6 +66,25 @@ int ledger_lease_release(struct pg *pg, struct ledger_lease *lease, struct fault
     return pg_query(pg, NULL, &release, &params, NULL, fault);
 }
 
+int ledger_lease_lock(struct pg *tx, const struct ledger_lease *lease, bool *ret_led,
+                      bool *ret_stopped, struct fault *fault)
+{
+    static const struct pg_statement lock = {
+        "ledger_lease_lock",
+        "SELECT epoch = $1 AND holder = $2 AND expires_at > clock_timestamp(), "
+        "problem IS NOT NULL FROM ledger_lease FOR UPDATE"};
+    struct pg_params params = {0};
+    pg_int8(&params, lease->epoch);
+    pg_text(&params, lease->holder);
+    AUTO_PGRESULT PGresult *row = NULL;
+    if (pg_step(tx, &lock, &params, &row, fault) != 0)
+        return -1;
+    *ret_led = PQntuples(row) == 1 && pg_get_bool(row, 0, 0);
+    if (ret_stopped != NULL)
+        *ret_stopped = PQntuples(row) == 1 && pg_get_bool(row, 0, 1);
+    return 0;
+}
+
 int ledger_lease_stop(struct pg *pg, const char *problem, struct fault *fault)
 {
     static const struct pg_statement stop = {

@@ -27,6 +27,12 @@ int ledger_lease_renew(struct pg *pg, struct ledger_lease *lease, char *ret_prob
 /* Gives it up, so that a standby need not wait; lease->epoch becomes 0 in any case. */
 int ledger_lease_release(struct pg *pg, struct ledger_lease *lease, struct fault *fault) MUST_CHECK;
 
+/* A step of an open transaction: locks the lease row to its end, so that nobody takes over in
+ * between. *ret_led: the lease is this holder's and has not run out; *ret_stopped, which may be
+ * NULL: a problem stands in the row. */
+int ledger_lease_lock(struct pg *tx, const struct ledger_lease *lease, bool *ret_led,
+                      bool *ret_stopped, struct fault *fault) MUST_CHECK;
+
 /* Records why the ledger must stop, for all: no batch is taken from then on, by nobody. The first
  * reason stays. Not bound to an epoch: a contradiction is one whoever has found it. */
 int ledger_lease_stop(struct pg *pg, const char *problem, struct fault *fault) MUST_CHECK;

@@ -103,7 +103,7 @@ int ledger_inclusion_read(struct pg *pg, const char *tenant, const struct uuid *
         "ledger_inclusion_read",
         "WITH place AS MATERIALIZED "
         "(SELECT (SELECT l.idx FROM ledger_entry l WHERE l.event_id = $1) AS idx, e.hash "
-        "FROM event e WHERE e.event_id = $1 AND e.tenant_id = $2 "
+        "FROM event e WHERE e.event_id = $1 AND e.tenant_id IN ($2, '') "
         "AND (NOT $3 OR e.execution_id IS NOT NULL)), "
         "head AS MATERIALIZED "
         "(SELECT size, root, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1) "

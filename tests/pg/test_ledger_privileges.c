@@ -10,10 +10,12 @@
 
 #include <cmocka.h>
 
-static const char *const tables[] = {"event",       "ledger_entry", "ledger_entry_0",
-                                     "ledger_tile", "ledger_batch", "ledger_checkpoint"};
+static const char *const tables[] = {
+    "event",        "ledger_entry",      "ledger_entry_0",    "ledger_tile",
+    "ledger_batch", "ledger_checkpoint", "ledger_key_change", "ledger_reopening"};
 static const char *const assignments[] = {"type = type",     "hash = hash", "hash = hash",
-                                          "hashes = hashes", "root = root", "root = root"};
+                                          "hashes = hashes", "root = root", "root = root",
+                                          "size = size",     "size = size"};
 
 /* So that each table has rows to lose. */
 static void fill(struct ledger_fixture *fixture)
@@ -94,6 +96,8 @@ static void test_nobody_writes_what_is_another_s(void **state)
         "INSERT INTO ledger_tile VALUES (0, 0, decode(repeat('00', 8192), 'hex'))",
         "INSERT INTO ledger_batch VALUES (1, 0, sha256(''), sha256(''), 1)",
         "INSERT INTO ledger_checkpoint VALUES (1, sha256(''), 'x')",
+        "INSERT INTO ledger_key_change VALUES (9, 'o', 'o+1+k', 'added', 0, gen_random_uuid())",
+        "INSERT INTO ledger_reopening VALUES ('o', 'p', 0, sha256(''), gen_random_uuid())",
         "UPDATE ledger_lease SET epoch = epoch + 1",
         "DELETE FROM event_pending",
         "SELECT ledger_partition(16777216)",

@@ -73,12 +73,27 @@ static int make_files(struct ledger_fixture *fixture, struct fault *fault)
     return file_replace(fixture->key_file, text.data, text.len, 0600, fault);
 }
 
+/* The log knows its key already: what the tests count are their own events. */
+static int know_key(struct ledger_fixture *fixture, struct fault *fault)
+{
+    static const struct pg_statement insert = {
+        "fixture_key",
+        "INSERT INTO ledger_key_change (change_no, origin, vkey, change, size, event_id) "
+        "VALUES (1, '" FIXTURE_ORIGIN "', $1, 'added', 0, gen_random_uuid())"};
+    struct pg_params params = {0};
+    AUTO_BUF struct buf vkey = BUF(512);
+    note_verifier_format(&fixture->verifier, &vkey);
+    pg_text(&params, buf_text(&vkey));
+    return pg_query(fixture->super, NULL, &insert, &params, NULL, fault);
+}
+
 int ledger_fixture_setup(void **state)
 {
     struct ledger_fixture *fixture = *state;
     struct fault fault;
     if (pg_cluster_renew(fixture->cluster, &fault) == 0 && make_files(fixture, &fault) == 0 &&
         pg_cluster_connect(fixture->cluster, NULL, &fixture->super, &fault) == 0 &&
+        know_key(fixture, &fault) == 0 &&
         pg_cluster_connect(fixture->cluster, "sallyport_api", &fixture->api, &fault) == 0 &&
         pg_cluster_connect(fixture->cluster, "sallyport_worker", &fixture->worker, &fault) == 0 &&
         pg_cluster_connect(fixture->cluster, "sallyport_ledger", &fixture->ledger, &fault) == 0)
@@ -131,6 +146,28 @@ void ledger_fixture_tamper(struct ledger_fixture *fixture, const char *sql)
     assert_ok(pg_execute(fixture->super, off, &fault));
     assert_ok(pg_execute(fixture->super, sql, &fault));
     assert_ok(pg_execute(fixture->super, on, &fault));
+}
+
+void ledger_fixture_forget_key(struct ledger_fixture *fixture)
+{
+    struct fault fault;
+    assert_ok(pg_execute(fixture->super,
+                         "ALTER TABLE ledger_key_change DISABLE TRIGGER append_only;"
+                         "DELETE FROM ledger_key_change;"
+                         "ALTER TABLE ledger_key_change ENABLE ALWAYS TRIGGER append_only",
+                         &fault));
+}
+
+void ledger_fixture_text(struct ledger_fixture *fixture, const char *sql, struct buf *ret_text)
+{
+    struct fault fault;
+    AUTO_PG struct pg *pg = NULL;
+    const struct pg_statement read = {"fixture_text", sql};
+    AUTO_PGRESULT PGresult *row = NULL;
+    assert_ok(pg_cluster_connect(fixture->cluster, NULL, &pg, &fault));
+    assert_ok(pg_query(pg, NULL, &read, NULL, &row, &fault));
+    assert_int_equal(PQntuples(row), 1);
+    buf_puts(ret_text, pg_get_text(row, 0, 0));
 }
 
 int64_t ledger_fixture_number(struct ledger_fixture *fixture, const char *sql)

@@ -45,8 +45,12 @@ int ledger_fixture_insert(struct pg *pg, const char *tenant, const char *type, c
 
 /* SQL as superuser, with the tables' append-only triggers off for the length of it. */
 void ledger_fixture_tamper(struct ledger_fixture *fixture, const char *sql);
-/* One number as superuser. */
+/* One text (an SQL null: "") and one number as superuser; the text is appended. */
+void ledger_fixture_text(struct ledger_fixture *fixture, const char *sql, struct buf *ret_text);
 int64_t ledger_fixture_number(struct ledger_fixture *fixture, const char *sql);
+
+/* Forgets that the log knows its key: the next leader is the first of this log. */
+void ledger_fixture_forget_key(struct ledger_fixture *fixture);
 
 /* A sequencer with this log's files, a short lease and no pause between signatures. */
 struct sequencer_config ledger_fixture_config(struct ledger_fixture *fixture);

@@ -203,12 +203,12 @@ def test_history_finds_it_by_what_it_says(world):
 
 
 def test_every_step_before_it_left_an_event(world):
-    """Tenant, API keys, key, artifact, approvals: the ledger tells who made this job possible."""
+    """The log's own key, tenant, API keys, key, artifact, approvals: the ledger tells who made this job possible."""
     first_job(world)
     world.ledger_is_complete()
     events = wait.until(20, "the events are listed", lambda: world.caller("auditor").get("/v1/events", limit=500).json)
     types = [event["type"].removeprefix("io.sallyport.") for event in events]
-    assert types[:2] == ["tenant.created.v1", "apikey.created.v1"], types
+    assert types[:3] == ["ledger.key_added.v1", "tenant.created.v1", "apikey.created.v1"], types
     assert types.count("key.added.v1") == 1 and types.count("artifact.ingested.v1") == 1, types
     approvals = [event for event in events if event["type"] == "io.sallyport.artifact.approved.v1"]
     assert sorted(event["data"]["principal"] for event in approvals) == ["approver-1", "approver-2"]

@@ -204,6 +204,77 @@ static void test_another_key(void **state)
     assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", folder, "--vkey", other), 0);
 }
 
+/* The checkpoint by two keys; the file of keys: any one of them, with strangers' among them. */
+static void test_one_of_several_keys_is_enough(void **state)
+{
+    struct fixture *fixture = *state;
+    struct export export = export_make();
+    AUTO_NOTE_SIGNER struct note_signer *old = signer_make(1);
+    AUTO_NOTE_SIGNER struct note_signer *new = signer_make(2);
+    AUTO_NOTE_SIGNER struct note_signer *stranger = signer_make(3);
+    const struct note_signer *both[] = {old, new};
+    const struct {
+        const struct note_signer *keys[2];
+        int exit_code;
+    } rows[] = {{{old, NULL}, 0},
+                {{new, NULL}, 0},
+                {{stranger, new}, 0},
+                {{new, old}, 0},
+                {{stranger, NULL}, 6}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct checkpoint checkpoint;
+        char expected[32] = "";
+        AUTO_BUF struct buf note = BUF(NOTE_MAX), vkeys = BUF(4096);
+        write_export(fixture, &export);
+        assert_int_equal(checkpoint_init(&checkpoint, ORIGIN, export.size, &export.root, NULL), 0);
+        assert_int_equal(checkpoint_sign(&checkpoint, both, 2, &note, NULL), 0);
+        (void)fixture_file(fixture, "export/checkpoint", note.data, note.len, 0644);
+        for (size_t k = 0; k < 2 && rows[i].keys[k] != NULL; k++) {
+            note_verifier_format(note_signer_verifier(rows[i].keys[k]), &vkeys);
+            buf_puts(&vkeys, "\n");
+        }
+        (void)fixture_file(fixture, "vkeys", vkeys.data, vkeys.len, 0644);
+        assert_int_equal(FIXTURE_RUN(fixture, "ledger", "verify", fixture_path(fixture, "export"),
+                                     "--vkey", fixture_path(fixture, "vkeys"), "--output", "json"),
+                         rows[i].exit_code);
+        if (rows[i].exit_code != 0)
+            continue;
+        AUTO_JSON json_t *result = json_loads(fixture->out, 0, NULL);
+        uint32_t old_id = note_signer_verifier(old)->id, new_id = note_signer_verifier(new)->id;
+        if (rows[i].keys[1] == old)
+            (void)snprintf(expected, sizeof expected, "%08" PRIx32 " %08" PRIx32, old_id, new_id);
+        else
+            (void)snprintf(expected, sizeof expected, "%08" PRIx32,
+                           rows[i].keys[0] == old ? old_id : new_id);
+        assert_string_equal(json_string_value(json_object_get(result, "signed_by")), expected);
+    }
+}
+
+/* Keys of two logs in one file: the checkpoint's own name says which counts, unless one is asked
+ * for. */
+static void test_keys_of_two_logs(void **state)
+{
+    struct fixture *fixture = *state;
+    struct export export = export_make();
+    uint8_t seed[NOTE_SEED_LEN] = {9};
+    AUTO_NOTE_SIGNER struct note_signer *here = signer_make(1);
+    AUTO_NOTE_SIGNER struct note_signer *elsewhere = NULL;
+    AUTO_BUF struct buf vkeys = BUF(4096);
+    assert_int_equal(note_signer_new("ledger.test/else", seed, &elsewhere, NULL), 0);
+    write_export(fixture, &export);
+    note_verifier_format(note_signer_verifier(elsewhere), &vkeys);
+    buf_puts(&vkeys, "\n");
+    note_verifier_format(note_signer_verifier(here), &vkeys);
+    (void)fixture_file(fixture, "vkeys", vkeys.data, vkeys.len, 0644);
+#define VERIFY_AS(...)                                                                             \
+    FIXTURE_RUN(fixture, "ledger", "verify", fixture_path(fixture, "export"), "--vkey",            \
+                fixture_path(fixture, "vkeys"), __VA_ARGS__)
+    assert_int_equal(VERIFY_AS("--output", "json"), 0);
+    assert_int_equal(VERIFY_AS("--origin", ORIGIN), 0);
+    assert_int_equal(VERIFY_AS("--origin", "ledger.test/else"), 6);
+#undef VERIFY_AS
+}
+
 static void test_without_a_key_nothing_is_believed(void **state)
 {
     struct fixture *fixture = *state;
@@ -286,6 +357,8 @@ int main(void)
         TEST(test_swapped_and_lost_lines),
         TEST(test_the_checkpoint_is_proven),
         TEST(test_another_key),
+        TEST(test_one_of_several_keys_is_enough),
+        TEST(test_keys_of_two_logs),
         TEST(test_without_a_key_nothing_is_believed),
         TEST(test_malformed_files),
         TEST(test_long_lines),

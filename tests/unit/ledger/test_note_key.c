@@ -144,6 +144,60 @@ static void every_mangled_verifier_key_is_refused(void **state)
     assert_int_equal(note_verifier_parse(text, len, &verifier, NULL), 0);
 }
 
+static int parse_lines(const char *text, size_t max, size_t *ret_count, struct fault *fault)
+{
+    struct note_verifier verifiers[4];
+    return note_verifiers_parse(span_text(text), max, verifiers, ret_count, fault);
+}
+
+static void keys_are_read_line_by_line(void **state)
+{
+    (void)state;
+    struct fault fault;
+    struct note_verifier verifiers[2];
+    uint8_t seed[NOTE_SEED_LEN] = {7};
+    size_t count = 9;
+    AUTO_NOTE_SIGNER struct note_signer *other = NULL;
+    AUTO_BUF struct buf text = BUF(4096);
+    assert_int_equal(note_signer_new("other.test/log", seed, &other, &fault), 0);
+    buf_puts(&text, PETER_VERIFIER "\n");
+    note_verifier_format(note_signer_verifier(other), &text);
+    assert_int_equal(note_verifiers_parse(buf_span(&text), 2, verifiers, &count, &fault), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(verifiers[0].name, "PeterNeumann");
+    assert_int_equal(verifiers[1].id, note_signer_verifier(other)->id);
+    buf_puts(&text, "\n"); /* the last newline may be there or not */
+    assert_int_equal(note_verifiers_parse(buf_span(&text), 2, verifiers, &count, &fault), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(note_verifiers_parse(buf_span(&text), 1, verifiers, &count, &fault), -1);
+    assert_non_null(strstr(fault.detail, "more than 1 verifier keys"));
+}
+
+static void lines_that_are_no_keys_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } rows[] = {
+        {"", "expected a verifier key"},
+        {"\n", "line 1: "},
+        {"\n" PETER_VERIFIER "\n", "line 1: "},
+        {PETER_VERIFIER "\n\n", "line 2: "},
+        {PETER_VERIFIER "\r\n", "line 1: "},
+        {PETER_VERIFIER "\n" PETER_SIGNER "\n", "line 2: "},
+        {PETER_VERIFIER " " PETER_VERIFIER "\n", "line 1: "},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct fault fault;
+        size_t count = 9;
+        assert_int_equal(parse_lines(rows[i].text, 4, &count, &fault), -1);
+        assert_int_equal(fault.code, FAULT_KEY_INVALID);
+        if (strstr(fault.detail, rows[i].words) == NULL)
+            fail_msg("%zu: %s", i, fault.detail);
+        assert_int_equal(count, 9);
+    }
+}
+
 static void every_mangled_signer_key_is_refused(void **state)
 {
     (void)state;
@@ -236,6 +290,8 @@ int main(void)
         cmocka_unit_test(every_flipped_bit_of_a_signature_is_refused),
         cmocka_unit_test(a_seed_makes_one_key),
         cmocka_unit_test(every_mangled_verifier_key_is_refused),
+        cmocka_unit_test(keys_are_read_line_by_line),
+        cmocka_unit_test(lines_that_are_no_keys_are_refused),
         cmocka_unit_test(every_mangled_signer_key_is_refused),
         cmocka_unit_test(keys_of_other_forms_are_refused),
         cmocka_unit_test(names_have_no_spaces_and_no_plus),

@@ -84,6 +84,96 @@ static void test_a_size_near_the_end_of_numbers(void **state)
     assert_same(&written, &read);
 }
 
+/* A key of this name, whatever it is. */
+static struct note_verifier verifier_of(const char *origin, uint8_t seed_byte)
+{
+    struct fault fault;
+    uint8_t seed[NOTE_SEED_LEN] = {seed_byte};
+    AUTO_NOTE_SIGNER struct note_signer *key = NULL;
+    assert_int_equal(note_signer_new(origin, seed, &key, &fault), 0);
+    return *note_signer_verifier(key);
+}
+
+static void leave(struct signer_state *state, const char *origin, uint64_t size, size_t keys)
+{
+    struct signer_log *log = &state->previous.logs[state->previous.count++];
+    (void)snprintf(log->origin, sizeof log->origin, "%s", origin);
+    log->size = size;
+    for (; log->verifier_count < keys; log->verifier_count++)
+        log->verifiers[log->verifier_count] =
+            verifier_of(origin, (uint8_t)(1 + log->verifier_count));
+    state->previous.root = merkle_leaf("root", 4);
+    state->previous.event_id = uuid_v7();
+}
+
+/* Of as many names as there may be, as long as they may be. */
+static void test_a_reopened_log_s_state(void **state)
+{
+    struct place *place = *state;
+    struct fault fault;
+    struct signer_state written = state_of(1023), read;
+    for (size_t i = 0; i < SIGNER_PREVIOUS_MAX; i++) {
+        char origin[CHECKPOINT_ORIGIN_MAX + 1];
+        memset(origin, 'a' + (int)i, sizeof origin - 1);
+        origin[sizeof origin - 1] = '\0';
+        leave(&written, origin, i, i % 2 == 0 ? SIGNER_KEYS_MAX : 1);
+        assert_int_equal(signer_state_write(place->path, &written, &fault), 0);
+        assert_int_equal(signer_state_read(place->path, NULL, &read, &fault), 0);
+        assert_same(&written, &read);
+        assert_int_equal(read.previous.count, i + 1);
+        const struct signer_log *log = signer_previous_latest(&read.previous);
+        assert_string_equal(log->origin, origin);
+        assert_int_equal(log->size, i);
+        assert_memory_equal(log->verifiers, written.previous.logs[i].verifiers,
+                            log->verifier_count * sizeof log->verifiers[0]);
+        assert_true(signer_previous_has(&read.previous, origin));
+        assert_false(signer_previous_has(&read.previous, ORIGIN));
+        assert_memory_equal(&read.previous.event_id, &written.previous.event_id,
+                            sizeof read.previous.event_id);
+    }
+}
+
+static void assert_opens(const struct signer_previous *previous, const char *origin,
+                         uint8_t seed_byte, uint64_t size, bool opens)
+{
+    struct fault fault;
+    uint8_t seed[NOTE_SEED_LEN] = {seed_byte};
+    struct checkpoint checkpoint;
+    struct digest root = merkle_leaf("x", 1);
+    AUTO_NOTE_SIGNER struct note_signer *key = NULL;
+    AUTO_BUF struct buf note = BUF(NOTE_MAX);
+    assert_int_equal(note_signer_new(origin, seed, &key, &fault), 0);
+    const struct note_signer *keys[] = {key};
+    assert_int_equal(checkpoint_init(&checkpoint, origin, size, &root, &fault), 0);
+    assert_int_equal(checkpoint_sign(&checkpoint, keys, 1, &note, &fault), 0);
+    int status = signer_previous_open(previous, buf_span(&note), &checkpoint, &fault);
+    assert_int_equal(status, opens ? 0 : -1);
+    if (!opens)
+        assert_int_equal(fault.code, FAULT_CONTENT_MISMATCH);
+}
+
+/* A checkpoint of a log that was left counts as far as that log was kept, by its own keys. */
+static void test_checkpoints_of_what_was_before(void **state)
+{
+    (void)state;
+    struct signer_state two = {.origin = ORIGIN};
+    leave(&two, "first", 100, 2);
+    leave(&two, "second", 300, 1);
+    assert_true(signer_previous_covers(&two.previous, 300));
+    assert_false(signer_previous_covers(&two.previous, 301));
+    assert_opens(&two.previous, "first", 1, 100, true);
+    assert_opens(&two.previous, "first", 2, 1, true);
+    assert_opens(&two.previous, "first", 1, 101, false);
+    assert_opens(&two.previous, "first", 3, 100, false);
+    assert_opens(&two.previous, "second", 1, 300, true);
+    assert_opens(&two.previous, "second", 2, 300, false);
+    assert_opens(&two.previous, "second", 1, 301, false);
+    assert_opens(&two.previous, ORIGIN, 1, 100, false);
+    const struct signer_previous none = {.count = 0};
+    assert_false(signer_previous_covers(&none, 0));
+    assert_opens(&none, "first", 1, 1, false);
+}
+
 static void test_no_file(void **state)
 {
     struct place *place = *state;
@@ -99,6 +189,7 @@ static void put(const char *path, const char *text)
     assert_int_equal(file_replace(path, text, strlen(text), 0600, &fault), 0);
 }
 
+#define PETER "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 #define EMPTY_ROOT "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define LEAF "sha256:6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
@@ -118,6 +209,26 @@ static void test_what_is_no_state_is_refused(void **state)
         "{\"version\":1,\"origin\":\"" ORIGIN "\",\"size\":0,\"root\":\"" EMPTY_ROOT
         "\",\"frontier\":[],\"more\":1}",
         "{\"version\":1,\"origin\":\"" ORIGIN "\",\"size\":0,\"frontier\":[]}",
+    /* a past that is none */
+#define WITH_PAST(past)                                                                            \
+    "{\"version\":1,\"origin\":\"" ORIGIN "\",\"size\":0,\"root\":\"" EMPTY_ROOT                   \
+    "\",\"frontier\":[],\"previous\":" past "}"
+#define WITH_LOG(log)                                                                              \
+    WITH_PAST("{\"logs\":[" log "],\"root\":\"" EMPTY_ROOT                                         \
+              "\",\"event_id\":\"01890000-0000-7000-8000-000000000001\"}")
+        WITH_PAST("[]"),
+        WITH_PAST("{}"),
+        WITH_LOG(""),
+        WITH_LOG("1"),
+        WITH_LOG("{\"origin\":\"a\",\"size\":1}"),
+        WITH_LOG("{\"origin\":\"a\",\"vkeys\":[],\"size\":1}"),
+        WITH_LOG("{\"origin\":\"a\",\"vkeys\":[1],\"size\":1}"),
+        WITH_LOG("{\"origin\":\"a\",\"vkeys\":[\"a+00000000+AA==\"],\"size\":1}"),
+        WITH_LOG("{\"origin\":\"a\",\"vkeys\":[\"" PETER "\"],\"size\":1}"),
+        WITH_LOG("{\"origin\":\"PeterNeumann\",\"vkeys\":[\"" PETER "\"],\"size\":-1}"),
+        WITH_LOG("{\"origin\":\"PeterNeumann\",\"vkeys\":[\"" PETER "\"],\"size\":1,\"more\":1}"),
+        WITH_PAST("{\"logs\":[{\"origin\":\"PeterNeumann\",\"vkeys\":[\"" PETER
+                  "\"],\"size\":1}],\"root\":\"" EMPTY_ROOT "\",\"event_id\":\"x\"}"),
         /* doubled member, trailing bytes */
         "{\"version\":1,\"origin\":\"" ORIGIN "\",\"size\":0,\"size\":0,\"root\":\"" EMPTY_ROOT
         "\",\"frontier\":[]}",
@@ -246,6 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STATE_TEST(test_what_is_written_is_read),
         STATE_TEST(test_a_size_near_the_end_of_numbers),
+        STATE_TEST(test_a_reopened_log_s_state),
+        STATE_TEST(test_checkpoints_of_what_was_before),
         STATE_TEST(test_no_file),
         STATE_TEST(test_what_is_no_state_is_refused),
         STATE_TEST(test_the_form_is_this),
