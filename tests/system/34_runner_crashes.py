@@ -80,7 +80,7 @@ class Killer:
         self.done[what] = self.done.get(what, 0) + 1
 
     def daemon(self, name):
-        """Also one that has hardly been started again, but no process we have not seen begin."""
+        """Also one that has hardly been started again."""
         daemon = self.world.daemons[name]
         wait.until(SOON, f"there is a {name} to kill", lambda: supervise(self.world) or daemon.alive())
         daemon.kill()
@@ -117,6 +117,12 @@ def job(world, rng, number):
     return world.token(*args, context={"task_id": f"crash-{number}"}, **inputs)
 
 
+def reaches(world, load, count):
+    """Waits until so many jobs are accepted, with somebody to start again what could not start."""
+    wait.until(SOON, f"{count} jobs are accepted", lambda: supervise(world) or load.failures or len(load.accepted) >= count)
+    assert not load.failures, load.failures[:3]
+
+
 def kill_under_load(world, seed):
     """The tokens, and the killer."""
     rng, orders = random.Random(seed), random.Random(seed + 1)
@@ -125,11 +131,11 @@ def kill_under_load(world, seed):
     with Load(world, lambda number: job(world, orders, number)) as load:
         for number, what in enumerate(plan, 1):
             load.allow(number * JOBS_A_KILL + 4)
-            load.reaches(number * JOBS_A_KILL - rng.randrange(JOBS_A_KILL), SOON)
+            reaches(world, load, number * JOBS_A_KILL - rng.randrange(JOBS_A_KILL))
             pause.wait(rng.uniform(0, 0.7))  # the moment is the point: any will do
             killer.kill(what)
         wait.until(SOON, "everybody is back", lambda: all_ready(world))
-        load.reaches(len(plan) * JOBS_A_KILL + 4, SOON)
+        reaches(world, load, len(plan) * JOBS_A_KILL + 4)
     return load.accepted, killer.done
 
 
