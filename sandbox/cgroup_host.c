@@ -149,7 +149,8 @@ static int open_parent(struct cgroup_host *host, size_t i, int top, const char *
     const char *path = below_own ? parent + 2 : parent;
     if (make_groups(version, &at, path, fault) != 0)
         return -1;
-    if (asprintf(&host->paths[i], "%s/%s", below_own ? own : "", path) < 0) {
+    const char *above = below_own ? own : "";
+    if (asprintf(&host->paths[i], "%s%s/%s", *above == '\0' ? "" : "/", above, path) < 0) {
         host->paths[i] = NULL;
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     }
@@ -212,13 +213,13 @@ int cgroup_host_version(const struct cgroup_host *host)
 static void remove_parents(const struct cgroup_host *host, size_t i)
 {
     AUTO_FREE char *path = NULL;
-    int stop =
-        asprintf(&path, "%s/%s%s", host->root, host->version->controllers[i], host->paths[i]);
-    if (stop < 0) {
+    int len = asprintf(&path, "%s/%s%s", host->root, host->version->controllers[i], host->paths[i]);
+    if (len < 0) {
         path = NULL;
         return;
     }
-    while (strlen(path) > (size_t)stop - strlen(host->paths[i]) && rmdir(path) == 0)
+    size_t hierarchy = (size_t)len - strlen(host->paths[i]);
+    while (strlen(path) > hierarchy && rmdir(path) == 0)
         *strrchr(path, '/') = '\0';
 }
 
