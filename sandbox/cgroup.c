@@ -131,6 +131,11 @@ const int *cgroup_join_fds(const struct cgroup *cgroup, size_t *ret_count)
     return cgroup->join;
 }
 
+int cgroup_home_fd(const struct cgroup *cgroup)
+{
+    return cgroup->version->home ? cgroup->folders[0] : 0;
+}
+
 int cgroup_oom_fd(const struct cgroup *cgroup, short *ret_events)
 {
     *ret_events = cgroup->version->oom_events;

@@ -61,6 +61,10 @@ int cgroup_new(struct cgroup_host *host, const char *name, const struct cgroup_l
  * process_spec.cgroups). */
 const int *cgroup_join_fds(const struct cgroup *cgroup, size_t *ret_count);
 
+/* Where a process can be born in the group (struct process_spec.home), which is not waited for: v2;
+ * 0 where it has to join. */
+int cgroup_home_fd(const struct cgroup *cgroup);
+
 /* A descriptor that is ready (ret_events) when the group may have run out of memory;
  * cgroup_out_of_memory() then says whether it did, and makes it unready. -1 where there is none. */
 int cgroup_oom_fd(const struct cgroup *cgroup, short *ret_events);

@@ -22,8 +22,9 @@ struct cgroup_version {
     /* Folders below the root, one a hierarchy; "." where there is but one. */
     const char *const *controllers;
     size_t controller_count;
-    /* The file by which a process of one thread joins: the one that is not waited for. */
+    /* The file by which a process of one thread joins: the one that is not waited for, if any. */
     const char *join_file;
+    bool home; /* clone3(2) can make a process in the group */
     /* What cgroup_own_path() is asked for, of a hierarchy. NULL: its controller. */
     const char *own;
     /* Lets children of the group have limits. */

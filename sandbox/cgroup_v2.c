@@ -112,6 +112,7 @@ const struct cgroup_version cgroup_v2 = {
     .controllers = controllers,
     .controller_count = ARRAY_LEN(controllers),
     .join_file = "cgroup.procs",
+    .home = true,
     .own = "",
     .delegate = v2_delegate,
     .settle = v2_settle,

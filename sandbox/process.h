@@ -44,6 +44,7 @@ struct process_spec {
     const void *prepare_context;
     const int *cgroups; /* files to join groups by, open for writing (cgroup_join_fds()) */
     size_t cgroup_count;
+    int home; /* the folder of a group (v2) that it is born in; 0: none */
 
     int stdin_fd;           /* becomes its fd 0, or -1: stdin_data through a pipe */
     struct span stdin_data; /* at most a pipe's size, 1 MiB */
