@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for runsc: adds a line with the id to RUNS_FILE for each run, then becomes RUNSC. A run that
- * cannot be noted is not begun, so that none goes uncounted.
+ * Stands in for runsc: adds a line with the id to RUNS_FILE for each run, then becomes RUNSC. A run
+ * that cannot be noted is not begun, so that none goes uncounted.
  */
 #include <fcntl.h>
 #include <stdbool.h>
