@@ -115,9 +115,14 @@ static void serve(const struct harness *harness, const struct cgroup *group)
     struct sandbox_job job = HARNESS_JOB("fork");
     job.sink = look;
     job.sink_context = &service;
-    struct sandbox_result result = harness_run(&own, job);
+    AUTO_SANDBOX_RESULT struct sandbox_result result = harness_run(&own, job);
+    AUTO_SANDBOX_RESULT struct sandbox_result bomb =
+        harness_run(&own, HARNESS_JOB("memory", "2000"));
     sandbox_free(own.sandbox);
-    _exit(result.end != SANDBOX_EXITED ? 3 : service.seen ? 0 : 4);
+    _exit(result.end != SANDBOX_EXITED        ? 3
+          : !service.seen                     ? 4
+          : bomb.end != SANDBOX_OUT_OF_MEMORY ? 5
+                                              : 0);
 }
 
 static void test_below_its_own(void **state)

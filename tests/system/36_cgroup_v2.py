@@ -10,7 +10,7 @@ import subprocess
 from support import machine, tools, world as worlds
 
 FULL = os.environ.get("SALLYPORT_TEST_FULL") == "1"
-PROGRAMS = ("test_unit_sandbox_cgroup", "test_sandbox_cgroups", "test_sandbox_sweep")
+PROGRAMS = ("test_unit_sandbox_cgroup", "test_sandbox_cgroups")
 SECONDS = 800
 
 
