@@ -25,7 +25,7 @@ export PATH=/usr/bin:/bin:/usr/sbin {environment}
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp
 mount -t cgroup2 cgroup /sys/fs/cgroup
 {commands}
-echo o > /proc/sysrq-trigger
+echo b > /proc/sysrq-trigger
 sleep 60
 """
 NEEDED = ("/bin/sh", "/bin/cp", "/bin/cat", "/bin/mkdir", "/bin/sleep", "/bin/mount", "/bin/grep", "/usr/sbin/chroot")
