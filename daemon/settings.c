@@ -125,8 +125,10 @@ static const struct setting settings_table[] = {
      "the sallyport-unpack program; empty: beside sallyportd"},
     {"apparmor", TEXT, AT(apparmor), "required", 0, 0, COMMAND_WORKER,
      "AppArmor around the runtime: required, if_available or off"},
+    {"cgroups", TEXT, AT(cgroups), "required", 0, 0, COMMAND_WORKER,
+     "limits on memory and cpu: required, or if_available (each event then says what was not)"},
     {"cgroup-parent", TEXT, AT(cgroup_parent), "sallyport", 0, 0, COMMAND_WORKER,
-     "cgroup below which runs get theirs; one worker each"},
+     "cgroup below which runs get theirs; ./ begins in the worker's own, as delegated to it"},
     {"ledger-key", TEXT, AT(ledger_key), "", 0, 0, LOG,
      "file with the signer's private key, mode 0600; made by `ledger key`, or by --ledger-init "
      "where absent"},

@@ -44,7 +44,7 @@ struct settings {
     int64_t slots, lease_ms, drain_seconds, cache_max_mib;
     int64_t timeout_max, memory_max_mib, pids_max, cpu_max_percent, tmp_max_mib;
     const char *runsc, *runsc_platform, *runsc_sha256, *runsc_versions, *unpack, *apparmor,
-        *cgroup_parent, *pinned_keys;
+        *cgroups, *cgroup_parent, *pinned_keys;
     int64_t disk_min_mib;
     bool check, accept_hmac;
     /* ledger */

@@ -8,6 +8,8 @@
 #include "runner/worker.h"
 #include "server/ops.h"
 
+#include <string.h>
+
 static int ready(void *context, struct fault *fault)
 {
     return worker_ready(context, fault);
@@ -27,6 +29,10 @@ static int sandbox_config_of(const struct settings *settings, struct sandbox_con
     if (sandbox_apparmor_parse(settings->apparmor, &config.apparmor) != 0)
         return fault_set(fault, FAULT_MALFORMED_REQUEST,
                          "apparmor: expected required, if_available or off");
+    config.cgroups_required = strcmp(settings->cgroups, "required") == 0;
+    if (!config.cgroups_required && strcmp(settings->cgroups, "if_available") != 0)
+        return fault_set(fault, FAULT_MALFORMED_REQUEST,
+                         "cgroups: expected required or if_available");
     *ret_config = config;
     return 0;
 }

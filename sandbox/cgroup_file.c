@@ -22,6 +22,15 @@ int cgroup_write_number(int folder, const char *file, int64_t number, struct fau
     return cgroup_write(folder, file, text, fault);
 }
 
+FILE *cgroup_open_members(int folder)
+{
+    AUTO_CLOSE int fd = openat(folder, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    FILE *procs = fd < 0 ? NULL : fdopen(fd, "re");
+    if (procs != NULL)
+        (void)TAKE_FD(fd);
+    return procs;
+}
+
 static const char *line_after(const char *text, const char *key)
 {
     size_t len = strlen(key);

@@ -12,8 +12,6 @@ enum { MEMORY, PIDS, CPU, CPUACCT, CONTROLLERS };
 static const char *const controllers[CONTROLLERS] = {
     [MEMORY] = "memory", [PIDS] = "pids", [CPU] = "cpu", [CPUACCT] = "cpuacct"};
 
-#define CPU_PERIOD_US 100000
-
 static int v1_limit(const int *folders, const struct cgroup_limits *limits, struct fault *fault)
 {
     int memory = folders[MEMORY];
@@ -30,10 +28,10 @@ static int v1_limit(const int *folders, const struct cgroup_limits *limits, stru
     }
     if (cgroup_write_number(folders[PIDS], "pids.max", limits->pids, fault) != 0)
         return -1;
-    if (cgroup_write_number(folders[CPU], "cpu.cfs_period_us", CPU_PERIOD_US, fault) != 0)
+    if (cgroup_write_number(folders[CPU], "cpu.cfs_period_us", CGROUP_CPU_PERIOD_US, fault) != 0)
         return -1;
     return cgroup_write_number(folders[CPU], "cpu.cfs_quota_us",
-                               limits->cpu_percent * (CPU_PERIOD_US / 100), fault);
+                               limits->cpu_percent * (CGROUP_CPU_PERIOD_US / 100), fault);
 }
 
 /* The kernel signals the eventfd when a charge fails for good, before it picks a victim. */
@@ -76,6 +74,9 @@ const struct cgroup_version cgroup_v1 = {
     .number = 1,
     .controllers = controllers,
     .controller_count = CONTROLLERS,
+    /* A thread that moves itself alone takes no lock of the whole host; by cgroup.procs it would
+     * wait for an RCU grace period, some 15 ms. */
+    .join_file = "tasks",
     .limit = v1_limit,
     .watch_oom = v1_watch_oom,
     .oom_events = POLLIN,

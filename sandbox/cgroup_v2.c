@@ -2,24 +2,53 @@
 /* cgroup v2: one hierarchy (Linux, Documentation/admin-guide/cgroup-v2.rst). */
 #include "sandbox/cgroup_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const controllers[] = {"."};
 
-#define CPU_PERIOD_US 100000
+static bool is_enabled(int folder, const char *controller)
+{
+    char text[1024];
+    AUTO_CLOSE int fd = openat(folder, "cgroup.subtree_control", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    char *rest = text;
+    for (char *word; (word = strsep(&rest, " \n")) != NULL;) {
+        if (strcmp(word, controller) == 0)
+            return true;
+    }
+    return false;
+}
 
-/* Already enabled ones stay so; one that cannot be is told by name. */
+/* What is enabled already may be in a group that is not ours to change; what cannot be enabled is
+ * told by name. */
 static int v2_delegate(int folder, struct fault *fault)
 {
     static const char *const needed[] = {"+memory", "+pids", "+cpu"};
     for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
-        if (cgroup_write(folder, "cgroup.subtree_control", needed[i], fault) != 0)
+        if (!is_enabled(folder, needed[i] + 1) &&
+            cgroup_write(folder, "cgroup.subtree_control", needed[i], fault) != 0)
             return -1;
     }
     return 0;
+}
+
+/* A group whose children have limits has no processes of its own. */
+static int v2_settle(int folder, struct fault *fault)
+{
+    if (mkdirat(folder, CGROUP_OWN_LEAF, 0755) != 0 && errno != EEXIST)
+        return fault_errno(fault, "cannot make cgroup " CGROUP_OWN_LEAF);
+    AUTO_CLOSE int leaf = cgroup_open_folder(folder, CGROUP_OWN_LEAF);
+    if (leaf < 0)
+        return fault_errno(fault, "cannot open cgroup " CGROUP_OWN_LEAF);
+    return cgroup_write(leaf, "cgroup.procs", "0", fault);
 }
 
 static int v2_limit(const int *folders, const struct cgroup_limits *limits, struct fault *fault)
@@ -35,7 +64,8 @@ static int v2_limit(const int *folders, const struct cgroup_limits *limits, stru
         return -1;
     char text[64];
     (void)snprintf(text, sizeof text, "%lld %d",
-                   (long long)limits->cpu_percent * (CPU_PERIOD_US / 100), CPU_PERIOD_US);
+                   (long long)limits->cpu_percent * (CGROUP_CPU_PERIOD_US / 100),
+                   CGROUP_CPU_PERIOD_US);
     return cgroup_write(folders[0], "cpu.max", text, fault);
 }
 
@@ -81,7 +111,11 @@ const struct cgroup_version cgroup_v2 = {
     .number = 2,
     .controllers = controllers,
     .controller_count = ARRAY_LEN(controllers),
+    .join_file = "cgroup.procs",
+    .home = true,
+    .own = "",
     .delegate = v2_delegate,
+    .settle = v2_settle,
     .limit = v2_limit,
     .watch_oom = v2_watch_oom,
     .oom_events = POLLPRI,

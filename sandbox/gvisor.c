@@ -86,27 +86,6 @@ static int lock_state(struct gvisor *gvisor, const struct sandbox_config *config
     return 0;
 }
 
-/* The parent group is the state folder's own, so that two workers of a host never sweep each
- * other's. */
-static int open_cgroups(struct gvisor *gvisor, const struct sandbox_config *config,
-                        char *ret_detail, size_t size, struct fault *fault)
-{
-    AUTO_FREE char *real = realpath(gvisor->state_dir, NULL);
-    AUTO_FREE char *parent = NULL;
-    if (real == NULL)
-        return fault_errno(fault, "cannot resolve %s", gvisor->state_dir);
-    struct digest digest = digest_of(real, strlen(real));
-    if (asprintf(&parent, "%s/%.16s", config->cgroup_parent, digest_hex(&digest).text) < 0) {
-        parent = NULL;
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    }
-    if (cgroup_host_open(config->cgroup_root, parent, &gvisor->cgroups, fault) != 0)
-        return -1;
-    (void)snprintf(ret_detail, size, "version %d, memory, pids and cpu",
-                   cgroup_host_version(gvisor->cgroups));
-    return 0;
-}
-
 static int hash_binary(struct gvisor *gvisor, struct fault *fault)
 {
     gvisor->runsc = open(gvisor->runsc_path, O_RDONLY | O_CLOEXEC);
@@ -277,7 +256,7 @@ static int run(void *state, const struct sandbox_job *job, struct sandbox_result
 
 static const struct gvisor_step steps[] = {
     {"state folder", 0, GVISOR_FOLDER, lock_state},
-    {"cgroups", GVISOR_FOLDER, GVISOR_CGROUPS, open_cgroups},
+    {"cgroups", GVISOR_FOLDER, GVISOR_CGROUPS, gvisor_cgroups_step},
     {"runtime", 0, GVISOR_RUNTIME, find_runtime},
     {"leftovers", GVISOR_FOLDER | GVISOR_CGROUPS, GVISOR_CLEAN, sweep_step},
     {"AppArmor", 0, GVISOR_CONFINED, gvisor_apparmor_step},
@@ -344,7 +323,8 @@ static unsigned check_step(struct gvisor *gvisor, const struct gvisor_step *step
         return 0;
     }
     int taken = step->take(gvisor, config, detail, sizeof detail, &fault);
-    bool absent = step->gives == GVISOR_CONFINED && !gvisor->apparmor;
+    bool absent = (step->gives == GVISOR_CONFINED && !gvisor->apparmor) ||
+                  (step->gives == GVISOR_CGROUPS && gvisor->cgroups_missing[0] != '\0');
     sandbox_report_add(report, step->name,
                        taken != 0 ? SANDBOX_MISSING
                        : absent   ? SANDBOX_NOT_REQUIRED

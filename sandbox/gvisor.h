@@ -24,6 +24,8 @@ struct gvisor {
     int64_t runtime_memory_bytes, runtime_pids;
     int lock; /* flock on the state folder */
     struct cgroup_host *cgroups;
+    char cgroups_missing[200]; /* why there are none, "" where there are */
+    bool cgroups_required;
 
     int runsc; /* the binary, open: what was hashed is what is executed */
     struct digest runsc_sha256;
@@ -58,6 +60,8 @@ enum gvisor_need {
     GVISOR_VERSION = 1u << 5,
 };
 
+int gvisor_cgroups_step(struct gvisor *gvisor, const struct sandbox_config *config,
+                        char *ret_detail, size_t size, struct fault *fault) MUST_CHECK;
 int gvisor_version_step(struct gvisor *gvisor, const struct sandbox_config *config,
                         char *ret_detail, size_t size, struct fault *fault) MUST_CHECK;
 int gvisor_apparmor_step(struct gvisor *gvisor, const struct sandbox_config *config,

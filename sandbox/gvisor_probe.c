@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this host has for a sandbox: the runtime's version, AppArmor, disk; and how it is told. */
+/* What this host has for a sandbox: cgroups, the runtime's version, AppArmor, disk; and how it is
+ * told. */
 #include "sandbox/gvisor.h"
 
 #include <errno.h>
@@ -8,6 +9,42 @@
 #include <sys/statvfs.h>
 
 #define VERSION_WALL_MS 30000
+
+/* ---- cgroups ---- */
+
+/* The parent group is the state folder's own, so that two workers of a host never sweep each
+ * other's. */
+static int open_cgroups(struct gvisor *gvisor, const struct sandbox_config *config,
+                        struct fault *fault)
+{
+    AUTO_FREE char *real = realpath(gvisor->state_dir, NULL);
+    AUTO_FREE char *parent = NULL;
+    if (real == NULL)
+        return fault_errno(fault, "cannot resolve %s", gvisor->state_dir);
+    struct digest digest = digest_of(real, strlen(real));
+    if (asprintf(&parent, "%s/%.16s", config->cgroup_parent, digest_hex(&digest).text) < 0) {
+        parent = NULL;
+        return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    }
+    return cgroup_host_open(config->cgroup_root, parent, &gvisor->cgroups, fault);
+}
+
+int gvisor_cgroups_step(struct gvisor *gvisor, const struct sandbox_config *config,
+                        char *ret_detail, size_t size, struct fault *fault)
+{
+    struct fault why = {0};
+    gvisor->cgroups_required = config->cgroups_required;
+    if (open_cgroups(gvisor, config, &why) == 0) {
+        (void)snprintf(ret_detail, size, "version %d, memory, pids and cpu",
+                       cgroup_host_version(gvisor->cgroups));
+        return 0;
+    }
+    if (config->cgroups_required || why.code != FAULT_UNAVAILABLE)
+        return fault_set(fault, why.code, "%s", why.detail);
+    (void)snprintf(gvisor->cgroups_missing, sizeof gvisor->cgroups_missing, "%.190s", why.detail);
+    (void)snprintf(ret_detail, size, "memory and cpu are NOT limited: %.160s", why.detail);
+    return cgroup_host_none(&gvisor->cgroups, fault);
+}
 
 /* ---- the runtime's version ---- */
 
@@ -159,6 +196,18 @@ static json_t *apparmor_json(const struct gvisor *gvisor)
                                        "held", 0, "reason", missing);
 }
 
+/* Without groups the sentry still holds the tool to its pids; nobody holds it to the rest. */
+static json_t *cgroup_json(const struct gvisor *gvisor)
+{
+    const char *mode = gvisor->cgroups_required ? "required" : "if_available";
+    int version = cgroup_host_version(gvisor->cgroups);
+    return version > 0
+               ? json_pack("{s:s, s:b, s:i, s:[s, s, s]}", "mode", mode, "held", 1, "version",
+                           version, "limits", "memory", "pids", "cpu")
+               : json_pack("{s:s, s:b, s:s, s:[s, s]}", "mode", mode, "held", 0, "reason",
+                           gvisor->cgroups_missing, "not_enforced", "memory_mib", "cpu_percent");
+}
+
 static json_t *checks_json(const struct gvisor *gvisor)
 {
     static const char *const namespaces[] = {GVISOR_NAMESPACES};
@@ -170,10 +219,7 @@ static json_t *checks_json(const struct gvisor *gvisor)
                      digest_format(&gvisor->runsc_sha256).text, "platform", gvisor->runsc_platform,
                      "namespaces", names, "network", "none", "seccomp", 1, "no_new_privs", 1,
                      "root_read_only", 1, "capabilities", "none", "uid", (int)gvisor->uid, "cgroup",
-                     json_pack("{s:i, s:[s, s, s]}", "version",
-                               cgroup_host_version(gvisor->cgroups), "limits", "memory", "pids",
-                               "cpu"),
-                     "apparmor", apparmor_json(gvisor));
+                     cgroup_json(gvisor), "apparmor", apparmor_json(gvisor));
 }
 
 int gvisor_describe(const struct gvisor *gvisor, json_t **ret_checks, json_t **ret_runtime,

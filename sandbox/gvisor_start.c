@@ -230,7 +230,9 @@ int gvisor_execute(const struct gvisor *gvisor, const struct sandbox_job *job,
         .watches = watches,
         .watch_count = ARRAY_LEN(watches),
     };
-    spec.cgroups = cgroup_join_fds(cgroup, &spec.cgroup_count);
+    spec.home = cgroup_home_fd(cgroup);
+    if (spec.home == 0)
+        spec.cgroups = cgroup_join_fds(cgroup, &spec.cgroup_count);
     if (process_run(&spec, ret_result, fault) != 0)
         return -1;
     *ret_seen = (struct gvisor_seen){.told = gvisor_trace_connected(trace),

@@ -42,8 +42,9 @@ struct process_spec {
     uint64_t namespaces;     /* CLONE_NEW* besides CLONE_NEWPID */
     process_prepare *prepare;
     const void *prepare_context;
-    const int *cgroups; /* cgroup.procs files, open for writing, of the groups to join */
+    const int *cgroups; /* files to join groups by, open for writing (cgroup_join_fds()) */
     size_t cgroup_count;
+    int home; /* the folder of a group (v2) that it is born in; 0: none */
 
     int stdin_fd;           /* becomes its fd 0, or -1: stdin_data through a pipe */
     struct span stdin_data; /* at most a pipe's size, 1 MiB */

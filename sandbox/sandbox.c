@@ -73,6 +73,7 @@ struct sandbox_config sandbox_config_defaults(void)
         .runsc_versions = SANDBOX_RUNSC_VERSIONS,
         .cgroup_root = "/sys/fs/cgroup",
         .cgroup_parent = "sallyport",
+        .cgroups_required = true,
         .apparmor_profile = "sallyport-runsc",
         .apparmor = SANDBOX_APPARMOR_REQUIRED,
         .uid = 65534,

@@ -149,7 +149,8 @@ struct sandbox_config {
     const char *runsc_sha256;     /* sha256:<hex> the binary must have, or NULL */
     const char *runsc_versions;   /* that may be used, separated by commas */
     const char *cgroup_root;      /* where cgroups are mounted: "/sys/fs/cgroup" */
-    const char *cgroup_parent;    /* below it: "sallyport"; one worker process, one parent */
+    const char *cgroup_parent;    /* below it: "sallyport"; "." is the worker's own group */
+    bool cgroups_required;        /* else a host without them is taken, and told in the checks */
     const char *apparmor_profile; /* "sallyport-runsc" */
     enum sandbox_apparmor apparmor;
     uid_t uid; /* of the tool: 65534 */

@@ -207,6 +207,10 @@ int spawn_process(const struct process_spec *spec, struct spawned *ret_spawned, 
         .pidfd = (uint64_t)(uintptr_t)&spawned.pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (spec->home > 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)spec->home;
+    }
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0)
         child_main(spec, &ends, spawned.birth);

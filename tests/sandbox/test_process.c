@@ -51,6 +51,32 @@ static void test_ends(void **state)
     assert_int_equal(survived.status, 3);
 }
 
+/* Where there is a hierarchy of v2, with controllers or without. */
+static void test_born_in_a_group(void **state)
+{
+    (void)state;
+    static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    char path[100] = "";
+    for (size_t i = 0; i < ARRAY_LEN(roots) && path[0] == '\0'; i++) {
+        (void)snprintf(path, sizeof path, "%s/cgroup.subtree_control", roots[i]);
+        bool found = access(path, F_OK) == 0;
+        (void)snprintf(path, sizeof path, "%s/sallyport-test-%d", found ? roots[i] : "",
+                       (int)getpid());
+        if (!found)
+            path[0] = '\0';
+    }
+    if (path[0] == '\0')
+        skip(); /* a host of v1 alone: there it joins instead */
+    assert_int_equal(mkdir(path, 0755), 0);
+    struct process_spec spec = SH("grep ^0:: /proc/self/cgroup");
+    spec.home = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(spec.home > 0);
+    AUTO_PROCESS_RESULT struct process_result result = run(spec);
+    (void)close(spec.home);
+    assert_int_equal(rmdir(path), 0);
+    assert_non_null(strstr(out(&result), strrchr(path, '/')));
+}
+
 static void test_what_cannot_be_executed(void **state)
 {
     (void)state;
@@ -234,6 +260,7 @@ int main(void)
         CASE(test_what_cannot_be_executed),
         CASE(test_preparation_that_fails),
         CASE(test_born_clean),
+        CASE(test_born_in_a_group),
         CASE(test_stdin_and_kept_descriptors),
         CASE(test_input_that_fits_no_pipe),
         CASE(test_the_tree_ends_with_its_root),

@@ -48,9 +48,20 @@ def test_apparmor_is_required_unless_said_otherwise(world):
     assert status == 0 and table["AppArmor"] == ("not required", "off by setting"), table
 
 
+def test_a_word_for_cgroups_is_one_of_two(world):
+    """And a parent that is no path is a mistake, not a host without cgroups."""
+    done = world.run_program("sallyportd", "worker", "--check", "--state-dir", os.path.join(world.folder, "word"), "--cgroups", "off")
+    assert done.returncode == 1 and "expected required or if_available" in done.stderr, done.stderr
+    status, table, _ = check(world, cgroups="if_available", state_dir=os.path.join(world.folder, "if"))
+    assert status == 0 and table["cgroups"][0] == "held" and "NOT" not in table["cgroups"][1], table
+    status, table, _ = check(world, cgroups="if_available", cgroup_parent="../up", state_dir=os.path.join(world.folder, "up"))
+    assert status == 1 and "not a path of a cgroup" in table["cgroups"][1], table
+
+
 def test_each_thing_that_is_missing(world):
     """And nothing is said to hold that rests on it."""
     broken = {
+        "cgroups": {"cgroup_parent": "a//b"},
         "runtime": {"runsc": "/usr/bin/no-such-runsc"},
         "runtime version": {"runsc_versions": "0.0~20990101.0,release-20990101.0"},
         "free disk": {"disk_min_mib": 16777216},

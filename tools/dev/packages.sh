@@ -1,11 +1,11 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
-# Debian packages: docker/packages.txt says which, dpkg-query says what is missing.
+# Debian packages: docker/packages.txt says which, dpkg-query says what is missing. PACKAGES_MORE is another list.
 
 packages_missing() {
     dpkg-query -W -f '${db:Status-Status} ${Package}\n' |
         awk 'NR == FNR { if ($1 == "installed") have[$2] = 1; next }
-             { sub(/#.*/, "") } NF && !($1 in have) { print $1 }' - "$TOP/docker/packages.txt"
+             { sub(/#.*/, "") } NF && !($1 in have) { print $1 }' - "$TOP/docker/packages.txt" ${PACKAGES_MORE:+"$PACKAGES_MORE"}
 }
 
 packages_install() {

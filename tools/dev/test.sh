@@ -16,6 +16,7 @@ dev_test() {
                 ;;
         esac
     done
+    [ -z "$full" ] || PACKAGES_MORE=$TOP/docker/packages-full.txt
     prepare
     lock_take test
     users_make

@@ -37,6 +37,7 @@ class Daemon:
     def __init__(self, program, role, name, folder, flags):
         self.role, self.name = role, name
         self.flags = dict(flags)
+        self.env = {}  # beside what every program of ours is told
         self.ops_port = host.free_port()
         self.port = host.free_port() if role == "api" else None
         self.log_path = os.path.join(folder, f"{name}.log")
@@ -54,8 +55,8 @@ class Daemon:
         words = [f"--{name}={value}" for name, value in flags.items()]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", self.program, self.role, *words],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(),
-                                            cwd="/", start_new_session=True)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**environment(), **self.env}, cwd="/", start_new_session=True)
         self.dead = False
         self.starts += 1
         return self

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import socket
 import sys
 
@@ -27,20 +28,63 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def kill(pid):
+    """SIGKILL; it may be gone already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def proc_stat(pid):
+    """(state, parent) of a process; ("", 0) of none."""
+    try:
+        words = pathlib.Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return "", 0
+    return words[0], int(words[1])
+
+
+def is_alive(pid):
+    return proc_stat(pid)[0] not in ("", "Z")
+
+
+def processes():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def children(pid):
+    return [child for child in processes() if proc_stat(child)[1] == pid]
+
+
 def processes_naming(text):
     """(pid, command line) of the living processes whose command line has the text."""
     found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
+    for pid in processes():
+        if pid == os.getpid():
             continue
         try:
-            command = pathlib.Path("/proc", entry, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            state = pathlib.Path("/proc", entry, "stat").read_text(encoding="utf-8", errors="replace")
+            command = pathlib.Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if text in command and state.rpartition(")")[2].split()[0] != "Z":
-            found.append((int(entry), command.strip()))
+        if text in command and is_alive(pid):
+            found.append((pid, command.strip()))
     return found
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident_mib(pid):
+    """What a process holds now."""
+    status = pathlib.Path("/proc", str(pid), "status").read_text(encoding="utf-8")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
+
+
+def files_below(folder):
+    """Every file and folder below it."""
+    return sorted(os.path.join(at, name) for at, folders, files in os.walk(folder) for name in folders + files)
 
 
 def mounts_below(path):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 
-from support import wait
+from support import host, wait
 
 BIN = "/usr/lib/postgresql/15/bin"
 PORT = 5432
@@ -129,6 +129,15 @@ class PrivateCluster(Cluster):
             self.process.kill()
             self.process.wait(10)
         self.process = None
+
+    def crash(self):
+        """Every process of the server is killed, the first one first: as where the host loses power, but for its files."""
+        pids = [self.process.pid, *host.children(self.process.pid)]
+        for pid in pids:
+            host.kill(pid)
+        self.process.wait(60)
+        self.process = None
+        wait.until(60, "the server's processes are gone", lambda: not any(host.is_alive(pid) for pid in pids))
 
     def close(self):
         self.stop()

@@ -7,7 +7,6 @@ import os
 import pathlib
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -23,13 +22,6 @@ FINISHED, STARTED, ACCEPTED = (f"{EVENT}execution.{name}.v1" for name in ("finis
 REFUSED = f"{EVENT}manifest.refused.v1"
 ROLES_OF = {"admin": ALL_ROLES, "submitter": "submitter", "publisher": "publisher", "approver-1": "approver",
             "approver-2": "approver", "approver-3": "approver", "auditor": "auditor", "viewer": "viewer"}
-
-
-def kill(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 class Ground:
@@ -383,13 +375,13 @@ class World:
             if daemon.alive():
                 daemon.kill()
         for pid, _ in host.processes_naming(self.folder):
-            kill(pid)
+            host.kill(pid)
         self.remove()
 
     def empty_cgroups(self):
         """Kills what is in them; true once they are gone."""
         for pid in host.cgroup_members(self.cgroup):
-            kill(pid)
+            host.kill(pid)
         host.cgroup_remove(self.cgroup)
         return not host.cgroup_folders(self.cgroup)
 

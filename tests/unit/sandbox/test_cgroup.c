@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static char folder[64];
 
@@ -93,7 +95,7 @@ static void test_v2_limits(void **state)
     expect_file("memory.swap.max", "0");
     expect_file("memory.oom.group", "1");
     expect_file("pids.max", "200");
-    expect_file("cpu.max", "150000 100000");
+    expect_file("cpu.max", "375000 250000");
     assert_int_equal(unlinkat(fd, "memory.swap.max", 0), 0); /* a kernel without swap accounting */
     assert_int_equal(cgroup_v2.limit(&fd, &limits, &fault), 0);
     assert_int_equal(unlinkat(fd, "pids.max", 0), 0);
@@ -154,6 +156,8 @@ static void make_v1(int *folders)
         folders[i] = make_folder(cgroup_v1.controllers[i]);
         (void)snprintf(procs, sizeof procs, "%s/cgroup.procs", cgroup_v1.controllers[i]);
         put(procs, "");
+        (void)snprintf(procs, sizeof procs, "%s/tasks", cgroup_v1.controllers[i]);
+        put(procs, "");
     }
     put("memory/memory.limit_in_bytes", "");
     put("memory/memory.memsw.limit_in_bytes", "");
@@ -198,7 +202,7 @@ static void test_v1_without_swap_accounting(void **state)
     put("memory/memory.swappiness", "");
     assert_int_equal(cgroup_v1.limit(folders, &limits, &fault), 0);
     expect_file("memory/memory.swappiness", "0");
-    expect_file("cpu/cpu.cfs_period_us", "100000");
+    expect_file("cpu/cpu.cfs_period_us", "250000");
     close_v1(folders);
 }
 
@@ -261,6 +265,124 @@ static void test_host_v1(void **state)
     assert_int_not_equal(lstat(path, &stat), 0); /* removed, as far as empty */
 }
 
+/* ---- the group a process was given ---- */
+
+static void expect_own(const char *text, const char *controller, const char *expected)
+{
+    AUTO_FREE char *path = cgroup_own_path(text, controller);
+    if (expected == NULL)
+        assert_null(path);
+    else
+        assert_string_equal(path, expected);
+}
+
+static void test_own_path(void **state)
+{
+    (void)state;
+    static const char v1[] = "12:cpu,cpuacct:/a\n11:memory:/a/b:c\n10:cpuset:/\n1:name=systemd:/s\n"
+                             "0::/u";
+    expect_own(v1, "memory", "a/b:c");
+    expect_own(v1, "cpu", "a");
+    expect_own(v1, "cpuacct", "a");
+    expect_own(v1, "cpuset", "");
+    expect_own(v1, "pids", NULL);
+    expect_own(v1, "cpua", NULL);
+    expect_own(v1, "", "u");
+    expect_own("0::/system.slice/x.service\n", "", "system.slice/x.service");
+    expect_own("0::/system.slice/x.service/" CGROUP_OWN_LEAF "\n", "", "system.slice/x.service");
+    expect_own("0::/" CGROUP_OWN_LEAF "\n", "", "");
+    expect_own("0::/a" CGROUP_OWN_LEAF "\n", "", "a" CGROUP_OWN_LEAF);
+    static const char *const broken[] = {"", "0", "0:", "0::", "0::relative", ":\n::\n", "\n\n"};
+    for (size_t i = 0; i < ARRAY_LEN(broken); i++)
+        expect_own(broken[i], "", NULL);
+}
+
+/* A v2 tree in which this process's group is what /proc says it is. */
+static void make_own(char *ret_own, size_t size)
+{
+    AUTO_BUF struct buf text = BUF(65536);
+    struct fault fault = {0};
+    assert_int_equal(file_read("/proc/self/cgroup", &text, &fault), 0);
+    AUTO_FREE char *own = cgroup_own_path(buf_text(&text), "");
+    if (own == NULL)
+        skip(); /* a host with v1 alone */
+    (void)snprintf(ret_own, size, "%s%s", own, *own == '\0' ? "" : "/");
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/%s" CGROUP_OWN_LEAF, folder, ret_own);
+    assert_int_equal(dir_make(path, 0700, &fault), 0);
+}
+
+static void put_own(const char *own, const char *name, const char *text)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s%s", own, name);
+    put(path, text);
+}
+
+static void test_own_group(void **state)
+{
+    (void)state;
+    char own[2048], path[4096];
+    struct cgroup_host *host = NULL;
+    struct fault fault = {0};
+    make_own(own, sizeof own);
+    put("cgroup.controllers", "cpu memory pids\n");
+    assert_int_equal(cgroup_host_open(folder, "./runs", &host, &fault), -1); /* nowhere to stay */
+    assert_non_null(strstr(fault.detail, "cgroup.procs"));
+    put_own(own, CGROUP_OWN_LEAF "/cgroup.procs", "");
+    put_own(own, "cgroup.subtree_control", "");
+    (void)snprintf(path, sizeof path, "%s/%sruns", folder, own);
+    assert_int_equal(dir_make(path, 0700, &fault), 0);
+    put_own(own, "runs/cgroup.subtree_control", "cpu memory pids\n"); /* nothing to be written */
+    assert_int_equal(cgroup_host_open(folder, "./runs", &host, &fault), 0);
+    assert_int_equal(cgroup_host_version(host), 2);
+    (void)snprintf(path, sizeof path, "%s" CGROUP_OWN_LEAF "/cgroup.procs", own);
+    expect_file(path, "0");
+    (void)snprintf(path, sizeof path, "%scgroup.subtree_control", own);
+    expect_file(path, "+cpusry"); /* one over the other: a plain file, not a real one */
+    (void)snprintf(path, sizeof path, "%sruns/cgroup.subtree_control", own);
+    expect_file(path, "cpu memory pids\n");
+    cgroup_host_free(host);
+}
+
+/* ---- none ---- */
+
+static void test_none(void **state)
+{
+    (void)state;
+    struct cgroup_host *host = NULL;
+    struct cgroup *cgroup = NULL;
+    struct fault fault = {0};
+    size_t count = 1;
+    short events;
+    assert_int_equal(cgroup_host_none(&host, &fault), 0);
+    assert_int_equal(cgroup_host_version(host), 0);
+    assert_int_equal(cgroup_host_sweep(host, &fault), 0);
+    assert_int_equal(cgroup_new(host, "one", &limits, &cgroup, &fault), 0);
+    (void)cgroup_join_fds(cgroup, &count);
+    assert_int_equal(count, 0);
+    assert_int_equal(cgroup_oom_fd(cgroup, &events), -1);
+    assert_false(cgroup_out_of_memory(cgroup));
+    struct cgroup_usage usage = cgroup_usage(cgroup);
+    assert_true(usage.cpu_ms == -1 && usage.memory_peak_bytes == -1 && usage.pids_peak == -1);
+    assert_true(usage.oom_kills == -1 && usage.pids_refused == -1 && usage.cpu_throttled == -1);
+
+    pid_t members[2];
+    assert_int_equal(cgroup_members(cgroup, members, 2), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    assert_int_equal(cgroup_members(cgroup, members, 2), 1);
+    assert_int_equal(members[0], child);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(cgroup_remove(cgroup, &fault), 0);
+    cgroup_host_free(host);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -273,6 +395,9 @@ int main(void)
         CASE(test_v1_usage),
         CASE(test_host),
         CASE(test_host_v1),
+        CASE(test_own_path),
+        CASE(test_own_group),
+        CASE(test_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,194 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
+"""What Sallyport adds to a run: jobs through the whole path (submit, prove, claim, prove again, run, store) against
+bare `runsc run` of the same bundle with the same flags and root, in turn, in the same run.
+
+    ./dev bench run
+
+Latency of one trivial job on an idle system, p50 and p99; throughput, each side at its best parallelism; the time from
+the submission to the start of the run; and what the path does by itself, over a sandbox that runs nothing. Bare runsc
+has no cgroup and nobody listens to its trace or its log. Figures are printed, and judged by nobody.
+
+SALLYPORT_BENCH_RUNS: how many of each, 100 unless told."""
+
+import datetime
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests" / "system"))
+from support import host, tools, wait  # noqa: E402
+from support.world import Ground, World  # noqa: E402
+
+RUNS = int(os.environ.get("SALLYPORT_BENCH_RUNS", "100"))
+WARM = 5
+JOB = ("print", "done")
+NULL_JOBS = 2000
+OURS_ONLY = ("--pod-init-config", "--debug-log", "--debug-command", "--panic-log", "--root", "--bundle")
+
+
+class Bare:
+    """The bundle and the command of a job of ours, taken over while it runs."""
+
+    def __init__(self, world):
+        self.folder = os.path.join(world.folder, "bare")
+        execution_id = world.accept("sleep", "60")
+        world.in_state(execution_id, "running")
+        bundle = os.path.join(world.state_dir("worker"), "run", execution_id)
+        wait.until(20, "runsc runs", lambda: any(line.startswith("runsc-sandbox") for _, line in host.processes_naming(bundle)))
+        line = next(line for _, line in host.processes_naming(bundle) if line.startswith("runsc "))
+        self.flags = [word for word in line.split()[1:] if word.startswith("--") and not word.startswith(OURS_ONLY)]
+        shutil.copytree(bundle, self.folder, ignore=shutil.ignore_patterns("runtime", "rootfs"))
+        world.caller("submitter").request("POST", f"/v1/executions/{execution_id}/cancel").expect(200, 202)
+        world.ended(execution_id)
+        self.configure(world)
+        os.mkdir(os.path.join(self.folder, "state"))
+        self.lock, self.number = threading.Lock(), 0
+
+    def configure(self, world):
+        """The trivial job's arguments, and its root where the worker has it."""
+        path = os.path.join(self.folder, "config.json")
+        config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        roots = list(pathlib.Path(world.state_dir("worker"), "cache").glob("*/root"))
+        assert len(roots) == 1, f"the cache holds {roots}"
+        config["root"]["path"] = str(roots[0])
+        config["process"]["args"][1:] = list(JOB)
+        pathlib.Path(path).write_text(json.dumps(config), encoding="utf-8")
+
+    def run(self):
+        with self.lock:
+            self.number += 1
+            name = f"bare-{self.number}"
+        done = subprocess.run([tools.RUNSC, *self.flags, f"--root={self.folder}/state", "run", "--bundle", self.folder, name],
+                              stdin=subprocess.DEVNULL, capture_output=True, cwd=self.folder, env={"PATH": "/usr/sbin:/usr/bin"},
+                              check=False)
+        assert done.returncode == 0 and done.stdout == f"{JOB[1]}\n".encode(), done
+
+    def per_second(self, count, parallel):
+        """`count` runs by so many threads."""
+        left = list(range(count))
+
+        def work():
+            while left:
+                try:
+                    left.pop()
+                except IndexError:
+                    return
+                self.run()
+        threads = [threading.Thread(target=work) for _ in range(parallel)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return count / (time.monotonic() - began)
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def one_job(world):
+    """(seconds until the caller has the end; milliseconds from acceptance to start, the same from the sending; the
+    sandbox's CPU milliseconds)."""
+    token = world.token(*JOB)
+    sent, began = time.time(), time.monotonic()
+    execution = world.submit(token, wait=30).expect(200).json
+    took = time.monotonic() - began
+    assert execution["state"] == "succeeded", execution
+    started = moment(execution["started_at"])
+    return took, (started - moment(execution["submitted_at"])) * 1000, (started - sent) * 1000, execution["usage"]["cpu_ms"]
+
+
+def bare_run(bare):
+    """(seconds, CPU milliseconds)"""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    bare.run()
+    took, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+
+
+def quantiles(seconds):
+    """p50 and p99 in milliseconds."""
+    return statistics.median(seconds) * 1000, sorted(seconds)[min(len(seconds) - 1, len(seconds) * 99 // 100)] * 1000
+
+
+def latency(world, bare):
+    ours, theirs = [], []
+    for number in range(WARM + RUNS):
+        mine, other = one_job(world), bare_run(bare)
+        if number >= WARM:
+            ours.append(mine)
+            theirs.append(other)
+    (p50, p99), (bare50, bare99) = quantiles([job[0] for job in ours]), quantiles([run[0] for run in theirs])
+    print(f"latency of {RUNS}   bare runsc p50 {bare50:6.1f} ms p99 {bare99:6.1f} ms   whole path p50 {p50:6.1f} ms p99 {p99:6.1f} ms"
+          f"   ratio {p50 / bare50:.2f}, {p99 / bare99:.2f} (aim: at most 1.10)", flush=True)
+    print(f"CPU of the runtime      median bare {statistics.median(run[1] for run in theirs):.0f} ms, in our sandbox"
+          f" {statistics.median(job[3] for job in ours):.0f} ms", flush=True)
+    print(f"submit to start, idle   median {statistics.median(job[1] for job in ours):.1f} ms from acceptance,"
+          f" {statistics.median(job[2] for job in ours):.1f} ms from the client's sending (aim: 5)", flush=True)
+
+
+def our_throughput(world, slots):
+    """Jobs that wait for a worker with so many slots, a second, from when it may work to the last tool's end."""
+    worker = world.daemons["worker"]
+    worker.stop()
+    tokens = [world.token(*JOB) for _ in range(RUNS)]
+    ids = [world.submit(token).expect(202).json["id"] for token in tokens]
+    worker.flags["slots"] = slots
+    worker.start()
+    wait.until(120, "all is done", lambda: world.db.count("execution_queue") == 0)
+    among = ",".join(f"'{execution_id}'" for execution_id in ids)
+    took, good = world.db.sql("SELECT extract(epoch FROM max(finished_at) - min(started_at)), count(*) FILTER (WHERE state = 'succeeded')"
+                              f" FROM execution WHERE execution_id IN ({among})")[0]
+    assert int(good) == RUNS, f"{good} of {RUNS} succeeded"
+    return RUNS / float(took)
+
+
+def throughput(world, bare):
+    best = {}
+    cores = os.cpu_count() or 1
+    for parallel in sorted({cores, cores + 1, 2 * cores}):
+        bare_rate, our_rate = bare.per_second(RUNS, parallel), our_throughput(world, parallel)
+        print(f"throughput at {parallel}   bare runsc {bare_rate:5.1f}/s   whole path {our_rate:5.1f}/s", flush=True)
+        best = {"bare": max(best.get("bare", 0), bare_rate), "ours": max(best.get("ours", 0), our_rate)}
+    print(f"throughput, the best of each   bare runsc {best['bare']:.1f}/s   whole path {best['ours']:.1f}/s"
+          f"   ratio {best['ours'] / best['bare']:.2f} (aim: at least 0.95)", flush=True)
+
+
+def null_backend(ground):
+    print("the path by itself, over a sandbox that runs nothing (aim: 2,000 jobs/s):", flush=True)
+    done = subprocess.run([ground.program("bench_runner_null"), str(NULL_JOBS)], capture_output=True, text=True, timeout=300,
+                          check=False)
+    print(done.stdout, end="")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def main():
+    ground = Ground(os.environ["SALLYPORT_BUILD"])
+    try:
+        world = World(ground, "bench-run")
+        try:
+            world.start_all(worker={"slots": os.cpu_count() or 1})
+            world.tool()
+            world.signer()
+            bare = Bare(world)
+            latency(world, bare)
+            throughput(world, bare)
+        finally:
+            world.abandon()
+        null_backend(ground)
+    finally:
+        ground.close()
+
+
+if __name__ == "__main__":
+    main()
