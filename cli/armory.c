@@ -15,7 +15,7 @@
 
 #define INSPECT_SECONDS 600
 #define POLL_MS 200
-#define CELL_MAX (64 * 1024 * 12) /* of an image or a descriptor; an escape may take twelve bytes  \
+#define CELL_MAX (64 * 1024 * 12) /* an escape may take twelve bytes */
                                    */
 
 static const struct column list_columns[] = {
