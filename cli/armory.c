@@ -16,7 +16,6 @@
 #define INSPECT_SECONDS 600
 #define POLL_MS 200
 #define CELL_MAX (64 * 1024 * 12) /* an escape may take twelve bytes */
-                                   */
 
 static const struct column list_columns[] = {
     {"SHA256", "sha256", COLUMN_DIGEST}, {"KIND", "kind", COLUMN_TEXT},
