@@ -4,6 +4,8 @@
 import http.client
 import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -29,6 +31,21 @@ def sanitizer_report(text):
     """From the first line a sanitizer wrote on; None if none did."""
     places = [text.find(word) for word in SANITIZERS if word in text]
     return text[max(0, min(places) - 200):][:6000] if places else None
+
+
+def where_it_stands(pid):
+    """What each thread of a process that hangs waits for: its stack, where there is a debugger, else its system call."""
+    if shutil.which("gdb") is not None:
+        seen = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all backtrace 15"], timeout=60,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return seen.stdout.decode(errors="replace")[-12000:]
+    lines = []
+    for task in sorted(pathlib.Path(f"/proc/{pid}/task").iterdir()):
+        try:
+            lines.append(f"{task.name} {(task / 'comm').read_text().strip()}: {(task / 'syscall').read_text().strip()}")
+        except OSError:
+            continue  # it has just ended
+    return "\n".join(lines)
 
 
 class Daemon:
@@ -131,9 +148,10 @@ class Daemon:
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            where = where_it_stands(self.process.pid)
             self.process.kill()
             self.process.wait(STOP_SECONDS)
-            raise AssertionError(f"{self.name} did not stop within {seconds} s of SIGTERM") from None
+            raise AssertionError(f"{self.name} did not stop within {seconds} s of SIGTERM\n{where}") from None
         assert code == 0, f"{self.name} ended with {code}:\n{self.log()[-3000:]}"
 
     def stop(self, seconds=STOP_SECONDS):
