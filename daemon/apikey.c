@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/encode.h"
+#include "storage/api_keys.h"
 #include "storage/migrate.h"
 #include "storage/tenants.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /v1/api-keys and /v1/whoami: the callers of a tenant. */
+#include "storage/api_keys.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "handlers/execution_json.h"
@@ -7,7 +8,6 @@
 #include "handlers/handlers.h"
 #include "handlers/media.h"
 #include "handlers/request_event.h"
-#include "storage/tenants.h"
 #include "storage/usage.h"
 
 #include <openssl/crypto.h>

@@ -4,6 +4,7 @@
 #include "handlers/gateway.h"
 #include "handlers/routes.h"
 #include "handlers/strangers.h"
+#include "storage/api_keys.h"
 #include "storage/tenants.h"
 
 #include <string.h>

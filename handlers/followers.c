@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/api_keys.h"
 #include "storage/notify.h"
-#include "storage/tenants.h"
 
 #include <poll.h>
 #include <string.h>

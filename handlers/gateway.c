@@ -9,8 +9,8 @@
 #include "handlers/strangers.h"
 #include "handlers/verification_keys.h"
 #include "handlers/waiters.h"
+#include "storage/api_keys.h"
 #include "storage/migrate.h"
-#include "storage/tenants.h"
 
 #include <string.h>
 

@@ -3,9 +3,9 @@
 
 #include "storage/blobs.h"
 
+#include "storage/api_key_live.h"
 #include "storage/events.h"
 #include "storage/locks.h"
-#include "storage/tenants.h"
 #include "trust/caller.h"
 
 #include <string.h>

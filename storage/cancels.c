@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/cancels.h"
 
+#include "storage/api_key_live.h"
 #include "storage/events.h"
-#include "storage/tenants.h"
 
 #include <string.h>
 

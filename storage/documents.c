@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/documents.h"
 
+#include "storage/api_key_live.h"
 #include "storage/events.h"
 #include "storage/locks.h"
-#include "storage/tenants.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/keys.h"
 
+#include "storage/api_key_live.h"
 #include "storage/events.h"
 #include "storage/locks.h"
 #include "storage/revocation.h"
-#include "storage/tenants.h"
 
 #include <string.h>
 

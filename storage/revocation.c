@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "storage/revocation.h"
 
-#include "storage/tenants.h"
+#include "storage/api_key_live.h"
 
 int revocation_make(struct pg *tx, const struct revocation *revocation,
                     const struct pg_params *params, struct fault *fault)

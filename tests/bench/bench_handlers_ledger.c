@@ -12,6 +12,7 @@
 #include "handlers/gateway.h"
 #include "handlers/routes.h"
 #include "ledger/receipt.h"
+#include "storage/api_keys.h"
 #include "storage/events.h"
 #include "storage/ledger_proofs.h"
 #include "storage/tenants.h"

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "storage/admission.h"
+#include "storage/api_keys.h"
 #include "storage/armory.h"
 #include "storage/queue.h"
 #include "storage/tenants.h"
