@@ -17,7 +17,7 @@ from support.proxy import Proxy
 OWN_CLUSTER = True
 FULL = os.environ.get("SALLYPORT_TEST_FULL") == "1"
 KILLS = None if FULL else 12
-SECONDS = 7200 if FULL else 900
+SCENARIO_SECONDS = 7200 if FULL else 900
 EVENTS = 300  # more than a tile, so that some batches fill one
 LEASE_MS = 1000
 STATE = {}

@@ -16,6 +16,7 @@ from support.world import ACCEPTED, ENDS, FINISHED, STARTED
 
 OWN_CLUSTER = True
 FULL = os.environ.get("SALLYPORT_TEST_FULL") == "1"
+SCENARIO_SECONDS = 3600 if FULL else 900
 ROUNDS = 12 if FULL else 1  # of nine kills each
 ROUND = ["worker"] * 5 + ["api"] * 2 + ["backend", "server"]
 WORKERS = ("one", "two", "three")

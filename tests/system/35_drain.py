@@ -13,8 +13,9 @@ FULL = os.environ.get("SALLYPORT_TEST_FULL") == "1"
 JOBS = 2000 if FULL else 40
 WARM = JOBS // 5
 SLOTS = 3
+SCENARIO_SECONDS = 3600 if FULL else 900
 OTHER = "globex"
-LEASE_MS = 300000  # it is stopped while a queue is filled
+LEASE_MS = 60000  # the longest there is: it is stopped while a queue is filled
 SECONDS_A_JOB = 2  # far more than any machine takes
 APART = 4 * SLOTS  # a worker may claim some at once; a tenant that starves is further behind than that
 GROWTH_MIB = 24  # what an allocator may keep; with 1,600 jobs it would be 15 KiB each
