@@ -33,6 +33,14 @@ def sanitizer_report(text):
     return text[max(0, min(places) - 200):][:6000] if places else None
 
 
+def sanitizer_hangs(pid):
+    """True if the process is past its own end and LeakSanitizer, which then traces it from a thread of its own making, does
+    not come back: seen with gcc 12 once in some hundred stops on a busy machine. Nobody else traces a daemon."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    tracer = int(next(line for line in status.splitlines() if line.startswith("TracerPid:")).split()[1])
+    return tracer != 0 and os.readlink(f"/proc/{tracer}/exe") == os.readlink(f"/proc/{pid}/exe")
+
+
 def where_it_stands(pid):
     """What each thread of a process that hangs waits for: its stack, where there is a debugger, else its system call."""
     if shutil.which("gdb") is not None:
@@ -148,9 +156,13 @@ class Daemon:
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            where = where_it_stands(self.process.pid)
+            left = sanitizer_hangs(self.process.pid)
+            where = "" if left else where_it_stands(self.process.pid)
             self.process.kill()
             self.process.wait(STOP_SECONDS)
+            if left:
+                print(f"       LeakSanitizer hung at the end of {self.name}: its leaks are not known")
+                return
             raise AssertionError(f"{self.name} did not stop within {seconds} s of SIGTERM\n{where}") from None
         assert code == 0, f"{self.name} ended with {code}:\n{self.log()[-3000:]}"
 
