@@ -405,14 +405,20 @@ static double cpu_ms(int (*load)(enum jws_alg, struct span, struct trust_key **,
 static void row_29_a_stored_key_is_not_judged_again(void **state)
 {
     (void)state;
-    BIGNUM *n = BN_new(), *f4 = bn_of(65537);
+    BIGNUM *n = BN_new(), *p = BN_new(), *q = BN_new(), *f4 = bn_of(65537);
+    BN_CTX *context = BN_CTX_new();
     bool smooth = true;
-    while (smooth) { /* a random number is as good as a modulus here, without small factors */
-        assert_int_equal(BN_rand(n, 8192, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ODD), 1);
+    while (smooth) { /* random numbers are as good as primes here, without small factors */
+        assert_int_equal(BN_rand(p, 4096, BN_RAND_TOP_TWO, BN_RAND_BOTTOM_ODD), 1);
+        assert_int_equal(BN_rand(q, 4096, BN_RAND_TOP_TWO, BN_RAND_BOTTOM_ODD), 1);
+        assert_int_equal(BN_mul(n, p, q, context), 1);
         smooth = false;
-        for (unsigned p = 3; !smooth && p < 8192; p += 2)
-            smooth = BN_mod_word(n, p) == 0;
+        for (unsigned factor = 3; !smooth && factor < 8192; factor += 2)
+            smooth = BN_mod_word(n, factor) == 0;
     }
+    BN_CTX_free(context);
+    BN_free(p);
+    BN_free(q);
     AUTO_PKEY EVP_PKEY *pkey = rsa_public(n, f4);
     BN_free(n);
     BN_free(f4);
