@@ -8,7 +8,6 @@
 #include "handlers/media.h"
 #include "handlers/request_event.h"
 #include "storage/documents.h"
-#include "storage/notify.h"
 #include "trust/report.h"
 #include "trust/sbom.h"
 
@@ -180,8 +179,7 @@ static int make_event(void *context, const struct document_effect *effect, struc
 
 static enum answer put_document(struct request *request, enum document_kind kind)
 {
-    static const char *const channels[] = {NOTIFY_EVENT, NULL};
-    struct fault fault, ignored;
+    struct fault fault;
     enum documents_end end;
     AUTO(attachment_free)
     struct attachment attachment = {.body = BUF(DOCUMENT_MAX + READ_BYTES),
@@ -191,8 +189,6 @@ static enum answer put_document(struct request *request, enum document_kind kind
         documents_attach(pg_of(request), caller_of(request)->tenant_id, &attachment.artifact,
                          &attachment.offer, make_event, &attachment, &end, &fault) != 0)
         return reply_fault(request, &fault);
-    if (end == DOCUMENTS_ATTACHED)
-        (void)!notify_send(pg_of(request), channels, &ignored); /* polled for anyway */
     return reply_artifact(request, end == DOCUMENTS_ATTACHED ? 201 : 200, &attachment.artifact);
 }
 

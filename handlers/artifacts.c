@@ -8,7 +8,6 @@
 #include "handlers/request_event.h"
 #include "handlers/upload.h"
 #include "storage/armory.h"
-#include "storage/notify.h"
 
 #include <string.h>
 
@@ -154,14 +153,6 @@ static int ingest(struct request *request, const struct descriptor *descriptor,
                          fault);
 }
 
-/* Others learn of it within a second anyway. */
-static void wake_workers(struct request *request)
-{
-    static const char *const channels[] = {NOTIFY_QUEUE, NOTIFY_EVENT, NULL};
-    struct fault ignored;
-    (void)!notify_send(pg_of(request), channels, &ignored);
-}
-
 enum answer handle_artifact_push(struct request *request)
 {
     struct fault fault;
@@ -177,7 +168,6 @@ enum answer handle_artifact_push(struct request *request)
         upload_drop(request, &upload);
     if (status != 0)
         return reply_fault(request, &fault);
-    wake_workers(request);
     return reply_artifact(request, end == ARMORY_CREATED ? 201 : 200, &upload.sha256);
 }
 
@@ -261,6 +251,5 @@ enum answer handle_artifact_approve(struct request *request)
                       &fault) != 0 ||
         armory_approve(pg_of(request), caller->tenant_id, &sha256, &approval, event, &fault) != 0)
         return reply_fault(request, &fault);
-    wake_workers(request);
     return reply_artifact(request, 201, &sha256);
 }

@@ -7,7 +7,6 @@
 #include "handlers/refusals.h"
 #include "handlers/waiters.h"
 #include "storage/events.h"
-#include "storage/notify.h"
 
 #include <pthread.h>
 
@@ -144,14 +143,6 @@ static void answer(struct batcher *batcher, struct submission *submission)
     submission_free(submission);
 }
 
-static void wake_others(struct batcher *batcher, bool admitted)
-{
-    const char *both[] = {NOTIFY_QUEUE, NOTIFY_EVENT, NULL};
-    struct fault fault;
-    if (notify_send(batcher->pg, admitted ? both : both + 1, &fault) != 0)
-        log_warn("cannot notify", "{s:s}", "detail", fault.detail); /* they poll besides */
-}
-
 static void *batcher_main(void *context)
 {
     struct batcher *batcher = context;
@@ -159,12 +150,8 @@ static void *batcher_main(void *context)
     while (take_batch(batcher, &batch)) {
         admit(batcher, &batch);
         record_refusals(batcher, &batch);
-        bool admitted = false;
-        for (size_t i = 0; i < batch.count; i++) {
-            admitted |= !batch.all[i]->refused && batch.all[i]->admission.end == ADMISSION_ACCEPTED;
+        for (size_t i = 0; i < batch.count; i++)
             answer(batcher, batch.all[i]);
-        }
-        wake_others(batcher, admitted);
     }
     return NULL;
 }

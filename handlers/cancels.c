@@ -6,7 +6,6 @@
 #include "handlers/handlers.h"
 #include "handlers/media.h"
 #include "handlers/request_event.h"
-#include "storage/notify.h"
 
 static enum answer reply_as_it_is(struct request *request, const struct execution *execution)
 {
@@ -18,9 +17,7 @@ static enum answer reply_as_it_is(struct request *request, const struct executio
 static int ask(const struct request *request, const struct execution *execution, bool *ret_first,
                struct fault *fault)
 {
-    static const char *const channels[] = {NOTIFY_CANCEL, NOTIFY_EVENT, NULL};
     const struct caller *caller = caller_of(request);
-    struct fault ignored;
     AUTO_EVENT struct event *event = NULL;
     json_t *data = json_pack("{s:s, s:s, s:o, s:s}", "task_id", execution->task_id, "tenant_id",
                              execution->tenant_id, "tool_sha256",
@@ -30,8 +27,6 @@ static int ask(const struct request *request, const struct execution *execution,
         cancels_request(pg_of(request), caller->tenant_id, &execution->id, caller->api_key_id,
                         event, ret_first, fault) != 0)
         return -1;
-    if (*ret_first)
-        (void)!notify_send(pg_of(request), channels, &ignored); /* workers look besides */
     return 0;
 }
 

@@ -7,7 +7,6 @@
 #include "handlers/media.h"
 #include "handlers/request_event.h"
 #include "storage/armory.h"
-#include "storage/notify.h"
 
 #define REASON_MAX 4096
 
@@ -63,7 +62,6 @@ static int say(void *context, const struct cancels_count *count, struct event **
 
 enum answer handle_artifact_revoke(struct request *request)
 {
-    static const char *const channels[] = {NOTIFY_CANCEL, NOTIFY_EVENT, NULL};
     const struct caller *caller = caller_of(request);
     struct fault fault;
     struct asked asked;
@@ -78,6 +76,5 @@ enum answer handle_artifact_revoke(struct request *request)
                                               .context = &asked};
     if (armory_revoke(pg_of(request), caller->tenant_id, &asked.sha256, &order, &fault) != 0)
         return reply_fault(request, &fault);
-    (void)!notify_send(pg_of(request), channels, &fault); /* workers look each second besides */
     return reply_artifact(request, 200, &asked.sha256);
 }

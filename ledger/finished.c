@@ -25,10 +25,9 @@ static json_t *time_value(int64_t ms)
     return ms == 0 ? json_null() : json_string(time_format(ms).text);
 }
 
-/* A copy, since a borrowed const value cannot be shared. */
-static json_t *copy_value(const json_t *value)
+static json_t *shared_value(json_t *value)
 {
-    return value == NULL ? json_null() : json_deep_copy(value);
+    return value == NULL ? json_null() : json_incref(value);
 }
 
 static json_t *texts_value(const char *const *texts, size_t count)
@@ -219,9 +218,9 @@ static json_t *metadata_value(const struct finished_facts *facts)
 {
     AUTO_JSON json_t *metadata = json_object();
     bool good = metadata != NULL && put(metadata, "runtime", text_value(facts->runtime)) &&
-                put(metadata, "isolation_checks", copy_value(facts->isolation_checks)) &&
-                put(metadata, "limits", copy_value(facts->limits)) &&
-                put(metadata, "usage", copy_value(facts->usage)) &&
+                put(metadata, "isolation_checks", shared_value(facts->isolation_checks)) &&
+                put(metadata, "limits", shared_value(facts->limits)) &&
+                put(metadata, "usage", shared_value(facts->usage)) &&
                 put(metadata, "worker", text_value(facts->worker));
     return good ? TAKE(metadata) : NULL;
 }
@@ -232,7 +231,7 @@ static bool put_evidence(json_t *data, const struct finished_facts *facts,
     return put(data, "manifest_jws",
                json_stringn((const char *)facts->manifest_jws.data, facts->manifest_jws.len)) &&
            put(data, "manifest_sha256", digest_value(&facts->manifest_sha256)) &&
-           put(data, "policy_decision", copy_value(facts->policy_decision)) &&
+           put(data, "policy_decision", shared_value(facts->policy_decision)) &&
            put(data, "execution_fingerprint", text_value(digest_hex(fingerprint).text)) &&
            put(data, "execution_metadata", metadata_value(facts)) &&
            put(data, "started_at", time_value(facts->started_ms)) &&

@@ -38,14 +38,14 @@ struct finished_facts {
     struct finished_stream out; /* stdout */
     struct finished_stream err; /* stderr */
     struct span manifest_jws;
-    struct digest manifest_sha256;  /* of the payload bytes */
-    const json_t *policy_decision;  /* an object */
-    const char *runtime;            /* "gVisor release-..."; or NULL: none was started */
-    const json_t *isolation_checks; /* what held, or NULL */
-    const json_t *limits;           /* or NULL */
-    const json_t *usage;            /* or NULL */
-    const char *worker;             /* or NULL: it ended in the queue */
-    int64_t started_ms;             /* 0: it never started */
+    struct digest manifest_sha256; /* of the payload bytes */
+    json_t *policy_decision;       /* an object; this and those below are shared, not copied */
+    const char *runtime;           /* "gVisor release-..."; or NULL: none was started */
+    json_t *isolation_checks;      /* what held, or NULL */
+    json_t *limits;                /* or NULL */
+    json_t *usage;                 /* or NULL */
+    const char *worker;            /* or NULL: it ended in the queue */
+    int64_t started_ms;            /* 0: it never started */
     int64_t finished_ms;
 };
 
@@ -56,10 +56,10 @@ struct finished_facts {
 int finished_fingerprint(const struct finished_facts *facts, struct digest *ret_fingerprint,
                          struct fault *fault) MUST_CHECK;
 
-/* The event's data; the caller owns it. A stream is inlined to EVENT_STREAM_INLINE_MAX bytes,
- * cut at a character, or as `stdout_base64` where that part is not UTF-8 or holds NUL;
- * `stdout_truncated` says that less was stored than passed. FAULT_INTERNAL where facts
- * contradict each other (a state that is no end, more stored than passed, all stored but
- * another hash) or are not UTF-8. */
+/* The event's data; the caller owns it, and changes none of what it shares with the facts. A stream
+ * is inlined to EVENT_STREAM_INLINE_MAX bytes, cut at a character, or as `stdout_base64` where that
+ * part is not UTF-8 or holds NUL; `stdout_truncated` says that less was stored than passed.
+ * FAULT_INTERNAL where facts contradict each other (a state that is no end, more stored than
+ * passed, all stored but another hash) or are not UTF-8. */
 int finished_data(const struct finished_facts *facts, json_t **ret_data,
                   struct fault *fault) MUST_CHECK;

@@ -36,7 +36,6 @@ static void give_work(struct slot *slot, const struct uuid *execution_id)
     slot->execution_id = *execution_id;
     slot->stop = SLOT_RUNS;
     slot->missed = 0;
-    (void)pthread_cond_signal(&slot->news);
 }
 
 /* Waits until slots are idle and there may be work for them: more of what was there, room under a
@@ -84,6 +83,8 @@ static bool begin(struct worker *worker, struct uuid *ret_incarnation)
 static void hand_out(struct worker *worker, const struct claim *claims, struct queued *queued,
                      size_t count)
 {
+    struct slot *given[CLAIM_MAX];
+    size_t given_count = 0;
     (void)pthread_mutex_lock(&worker->mutex);
     bool may = worker->leased && !worker->draining &&
                uuid_equal(&worker->incarnation, &claims[0].worker_id);
@@ -95,8 +96,11 @@ static void hand_out(struct worker *worker, const struct claim *claims, struct q
         slot->queued = queued[i];
         queued[i] = (struct queued){0};
         give_work(slot, &claims[i].execution_id);
+        given[given_count++] = slot;
     }
     (void)pthread_mutex_unlock(&worker->mutex);
+    for (size_t i = 0; i < given_count; i++) /* not before: they would wait for the mutex again */
+        (void)pthread_cond_signal(&given[i]->news);
 }
 
 /* A claim that was lost with its answer is reconcile()'s to find. */
@@ -110,17 +114,12 @@ static void end(struct worker *worker, const struct claim *claims, size_t count)
     (void)pthread_mutex_unlock(&worker->mutex);
 }
 
-/* Loads what was claimed and hands it out. */
-static void distribute(struct worker *worker, const struct claim *claims, size_t count)
+/* Hands out what was claimed; what nobody took goes back. */
+static void distribute(struct worker *worker, const struct claim *claims, struct queued *queued,
+                       size_t count, bool loaded)
 {
-    struct fault fault;
-    struct queued queued[CLAIM_MAX] = {0};
-    bool loaded = queue_load_all(worker->claimer.pg, claims, count, queued, &fault) == 0;
     if (loaded)
         hand_out(worker, claims, queued, count);
-    else
-        log_warn("claims could not be loaded", "{s:s, s:I}", "detail", fault.detail, "count",
-                 (json_int_t)count);
     for (size_t i = 0; i < count; i++) {
         if (!loaded || queued[i].owner != NULL)
             give_back(worker, worker->claimer.pg, &claims[i]);
@@ -134,13 +133,17 @@ static bool claim(struct worker *worker, size_t idle)
     struct fault fault;
     struct uuid incarnation;
     struct claim claims[CLAIM_MAX];
+    struct queued queued[CLAIM_MAX] = {0};
     size_t count = 0, most = idle < CLAIM_MAX ? idle : CLAIM_MAX;
     if (!begin(worker, &incarnation))
         return false;
-    if (queue_claim(worker->claimer.pg, &incarnation, (int)most, claims, &count, &fault) != 0)
-        log_warn("cannot claim", "{s:s}", "detail", fault.detail);
-    else if (count > 0)
-        distribute(worker, claims, count);
+    bool loaded = queue_claim(worker->claimer.pg, &incarnation, (int)most, claims, queued, &count,
+                              &fault) == 0;
+    if (!loaded)
+        log_warn("cannot claim", "{s:s, s:I}", "detail", fault.detail, "claimed",
+                 (json_int_t)count);
+    if (count > 0)
+        distribute(worker, claims, queued, count, loaded);
     end(worker, claims, count);
     return count == most;
 }
@@ -155,6 +158,7 @@ static void give_inspection(struct worker *worker)
     if (slot != NULL && worker->leased && !worker->draining && !worker->inspecting) {
         worker->inspecting = true;
         give_work(slot, &none);
+        (void)pthread_cond_signal(&slot->news);
     }
     (void)pthread_mutex_unlock(&worker->mutex);
 }

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "storage/notify.h"
 
 #include <string.h>
 
@@ -71,13 +70,6 @@ int finished_event(const struct worker *worker, const struct claim *claim,
                               .traceparent = queued->traceparent,
                               .time_ms = facts->finished_ms};
     return event_build(&head, data, ret_event, fault);
-}
-
-void announce_end(struct pg *pg)
-{
-    static const char *const channels[] = {NOTIFY_ENDED, NOTIFY_EVENT, NULL};
-    struct fault ignored;
-    (void)!notify_send(pg, channels, &ignored);
 }
 
 int job_store(struct job *job, struct ending *ending, struct fault *fault)
@@ -167,7 +159,7 @@ static size_t hit_names(const json_t *array, const char **ret_names, size_t max)
 }
 
 static int build_started_end(struct job *job, struct sandbox_result *result,
-                             enum execution_state state, const char *reason, const json_t *usage,
+                             enum execution_state state, const char *reason, json_t *usage,
                              int64_t finished_ms, bool whole, struct event **ret_event,
                              struct fault *fault)
 {

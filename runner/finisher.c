@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "runner/late.h"
 #include "runner/spool.h"
-#include "storage/notify.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <time.h>
 
 #define RETRY_MS 1000
@@ -19,9 +19,8 @@
 struct waiting {
     struct ending *ending;
     struct waiting *next;
-    pthread_cond_t decided;
-    bool is_decided;
     bool is_durable; /* false: ending->fault says why not */
+    sem_t decided;
 };
 
 struct finisher {
@@ -80,14 +79,6 @@ static bool is_news(struct ending *const *endings, size_t count)
     return any;
 }
 
-/* Wakes who waits for an end or an event; others learn of it within a second anyway. */
-static void announce(struct finisher *finisher)
-{
-    static const char *const channels[] = {NOTIFY_ENDED, NOTIFY_EVENT, NULL};
-    struct fault ignored;
-    (void)!notify_send(finisher->pg, channels, &ignored);
-}
-
 /* ---- what slots hand in ---- */
 
 /* With the mutex held. */
@@ -104,15 +95,15 @@ static void line_add(struct finisher *finisher, struct waiting *waiting)
 int finisher_store(struct finisher *finisher, struct ending *ending, struct fault *fault)
 {
     struct waiting waiting = {.ending = ending};
-    if (pthread_cond_init(&waiting.decided, NULL) != 0)
+    if (sem_init(&waiting.decided, 0, 0) != 0)
         abort();
     (void)pthread_mutex_lock(&finisher->mutex);
     line_add(finisher, &waiting);
     (void)pthread_cond_signal(&finisher->changed);
-    while (!waiting.is_decided)
-        (void)pthread_cond_wait(&waiting.decided, &finisher->mutex);
     (void)pthread_mutex_unlock(&finisher->mutex);
-    (void)pthread_cond_destroy(&waiting.decided);
+    while (sem_wait(&waiting.decided) != 0)
+        ;
+    (void)sem_destroy(&waiting.decided);
     if (waiting.is_durable)
         return 0;
     *fault = ending->fault;
@@ -174,30 +165,31 @@ static bool keep(struct finisher *finisher, struct ending *ending)
     return false;
 }
 
+/* Back into the line, unless patience is over. */
+static bool try_later(struct finisher *finisher, struct waiting *waiting)
+{
+    (void)pthread_mutex_lock(&finisher->mutex);
+    bool later = !finisher->giving_up;
+    if (later) {
+        line_add(finisher, waiting);
+        finisher->pause_ms = clock_monotonic_ms() + RETRY_MS;
+    }
+    (void)pthread_mutex_unlock(&finisher->mutex);
+    return later;
+}
+
 /* Tells each waiting slot what became of its end; what is not durable goes back into the line. */
 static void decide(struct finisher *finisher, struct batch *batch)
 {
-    bool durable[QUEUE_FINISH_MAX], later[QUEUE_FINISH_MAX];
-    for (size_t i = 0; i < batch->count; i++) {
-        struct ending *ending = batch->endings[i];
-        bool passing = ending->fate == ENDING_FAILED && passes(&ending->fault);
-        durable[i] = ending->fate == ENDING_STORED || ending->fate == ENDING_LATE ||
-                     (passing && keep(finisher, ending));
-        later[i] = passing && !durable[i];
-    }
-    (void)pthread_mutex_lock(&finisher->mutex);
     for (size_t i = 0; i < batch->count; i++) {
         struct waiting *waiting = batch->all[i];
-        if (later[i] && !finisher->giving_up) {
-            line_add(finisher, waiting);
-            finisher->pause_ms = clock_monotonic_ms() + RETRY_MS;
-            continue;
-        }
-        waiting->is_durable = durable[i];
-        waiting->is_decided = true;
-        (void)pthread_cond_signal(&waiting->decided);
+        const struct ending *ending = waiting->ending;
+        bool passing = ending->fate == ENDING_FAILED && passes(&ending->fault);
+        waiting->is_durable = ending->fate == ENDING_STORED || ending->fate == ENDING_LATE ||
+                              (passing && keep(finisher, waiting->ending));
+        if (!passing || waiting->is_durable || !try_later(finisher, waiting))
+            (void)sem_post(&waiting->decided); /* it is its owner's again */
     }
-    (void)pthread_mutex_unlock(&finisher->mutex);
 }
 
 /* ---- what is kept ---- */
@@ -288,8 +280,6 @@ static bool store_kept(struct finisher *finisher)
     for (size_t i = 0; i < count; i++)
         good &= settle_kept(finisher, endings[i], news);
     if (news)
-        announce(finisher);
-    if (news)
         finisher->refused_ms = 0;
     for (size_t i = 0; i < count; i++)
         buf_free(&kept[i].bytes);
@@ -327,10 +317,7 @@ static void *finisher_main(void *context)
     while (wait_for_work(finisher, &batch)) {
         if (batch.count > 0) {
             store(finisher, batch.endings, batch.count);
-            bool news = is_news(batch.endings, batch.count);
-            decide(finisher, &batch); /* from here on they are their owners' again */
-            if (news)
-                announce(finisher);
+            decide(finisher, &batch);
         }
         retry_kept(finisher);
     }

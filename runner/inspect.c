@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage/blobs.h"
-#include "storage/notify.h"
 #include "trust/caller.h"
 
 #define AGAIN_SECONDS 120 /* before one that failed here is tried again, by whoever comes first */
@@ -82,8 +81,6 @@ static int build_event(struct worker *worker, const struct finding *finding,
 /* State, image and event in one commit. */
 static int store(struct slot *slot, const struct finding *finding, struct fault *fault)
 {
-    static const char *const channels[] = {NOTIFY_EVENT, NULL};
-    struct fault ignored;
     AUTO_EVENT struct event *event = NULL;
     const struct digest *sha256 = &finding->artifact->sha256;
     const char *image = finding->image == NULL ? NULL : (const char *)finding->image->json.data;
@@ -91,7 +88,6 @@ static int store(struct slot *slot, const struct finding *finding, struct fault 
         armory_inspected(slot->pg, finding->tenant, sha256, finding->rejected_because, image, event,
                          fault) != 0)
         return -1;
-    (void)!notify_send(slot->pg, channels, &ignored);
     log_info("artifact inspected", "{s:s, s:s, s:s}", "sha256", digest_format(sha256).text, "state",
              finding->rejected_because == NULL ? "pending" : "rejected", "detail",
              finding->rejected_because == NULL ? "" : finding->rejected_because);

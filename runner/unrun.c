@@ -136,7 +136,6 @@ int end_cancelled(struct worker *worker, struct pg *pg, const struct claim *clai
     }
     if (status != 0)
         return -1;
-    announce_end(pg);
     return 0;
 }
 
@@ -160,6 +159,5 @@ int end_lost(struct worker *worker, struct pg *pg, const struct claim *claim, bo
         return -1;
     }
     worker->lost++;
-    announce_end(pg);
     return 0;
 }

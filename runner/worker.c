@@ -158,7 +158,7 @@ static int start_slots(struct worker *worker, struct fault *fault)
         slot->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (slot->cancel_fd < 0)
             return fault_errno(fault, "eventfd");
-        if (pthread_cond_init(&slot->news, NULL) != 0)
+        if (pthread_cond_init(&slot->news, NULL) != 0 || sem_init(&slot->decided, 0, 0) != 0)
             abort();
         (void)pthread_mutex_lock(&worker->mutex);
         worker->slot_count = i + 1;
@@ -293,14 +293,21 @@ static void drain(struct worker *worker, int hurry_fd)
 
 static void stop_slots(struct worker *worker)
 {
+    for (int i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i].started)
+            (void)pthread_join(worker->slots[i].thread, NULL);
+}
+
+static void free_slots(struct worker *worker)
+{
     for (int i = 0; i < worker->slot_count; i++) {
         struct slot *slot = &worker->slots[i];
-        if (slot->started)
-            (void)pthread_join(slot->thread, NULL);
         pg_free(slot->pg);
         (void)pthread_cond_destroy(&slot->news);
+        (void)sem_destroy(&slot->decided);
         (void)close(slot->cancel_fd);
     }
+    free(worker->slots);
 }
 
 static void stop_starter(struct worker *worker)
@@ -350,6 +357,6 @@ void worker_stop(struct worker *worker, int hurry_fd)
     (void)pthread_cond_destroy(&worker->starts);
     (void)pthread_cond_destroy(&worker->wake);
     (void)pthread_mutex_destroy(&worker->mutex);
-    free(worker->slots);
+    free_slots(worker);
     free(worker);
 }

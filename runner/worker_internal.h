@@ -16,6 +16,7 @@
 #include "trust/token.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 enum slot_stop { SLOT_RUNS, SLOT_CANCELLED, SLOT_REVOKED, SLOT_LEASE_LOST, SLOT_SHUTDOWN };
@@ -27,16 +28,18 @@ struct slot {
     bool started;
     int cancel_fd; /* eventfd: readable once `stop` is set */
     /* under worker->mutex */
-    pthread_cond_t news; /* it was given work, its start is decided, or the worker drains */
+    pthread_cond_t news; /* it was given work, or the worker drains */
     bool idle;           /* waits to be given work */
     bool busy;
     struct uuid execution_id; /* all zero while it inspects */
     struct claim claim;       /* what it was given, and the slot's own from then on */
     struct queued queued;
     _Atomic enum slot_stop stop;
-    int missed;          /* looks in a row at which the database did not have its claim */
-    struct start *start; /* waits to be decided; NULL: it is, or there is none */
+    int missed; /* looks in a row at which the database did not have its claim */
+    /* of a start: in line under worker->mutex, the starter's from there until `decided` */
+    struct start *start;
     struct slot *next_starting;
+    sem_t decided;
 };
 
 /* A thread with a connection of its own. */
@@ -174,8 +177,6 @@ int finished_event(const struct worker *worker, const struct claim *claim,
                    struct event **ret_event, struct fault *fault) MUST_CHECK;
 /* Has the end stored or kept: it is durable when this returns 0. Sets claim and tenant of it. */
 int job_store(struct job *job, struct ending *ending, struct fault *fault) MUST_CHECK;
-/* Wakes who waits for an end; others learn of it within a second anyway. */
-void announce_end(struct pg *pg);
 json_t *limits_json(const struct sandbox_limits *limits);
 
 /* ---- unrun.c ---- */

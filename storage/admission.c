@@ -2,6 +2,7 @@
 #include "storage/admission.h"
 
 #include "base/clock.h"
+#include "storage/notify.h"
 
 #include <string.h>
 
@@ -32,9 +33,9 @@ static void refuse(struct admission *item, enum fault_code code, const char *det
     (void)fault_set(&item->fault, code, "%s", detail);
 }
 
-/* In the order of judgement: a known token at any age, then the window, then a spent nonce. */
-static int judge_nonces(struct pg *pg, struct admission *const *items, size_t count,
-                        bool *ret_decided, struct fault *fault)
+/* The facts, and with them which of the nonces are spent. */
+static int read_facts(struct pg *pg, struct admission *const *items, size_t count,
+                      struct facts_item *const *facts, PGresult **ret_nonces, struct fault *fault)
 {
     static const struct pg_statement read = {
         "admission_nonces",
@@ -50,9 +51,15 @@ static int judge_nonces(struct pg *pg, struct admission *const *items, size_t co
     struct pg_params params = {0};
     pg_array_bind(&params, &tenants);
     pg_array_bind(&params, &nonces);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(pg, &read, &params, &result, fault) != 0)
-        return -1;
+    struct pg_call call = {.statement = &read, .params = &params};
+    int status = facts_read(pg, facts, count, &call, fault);
+    *ret_nonces = call.result;
+    return status;
+}
+
+/* In the order of judgement: a known token at any age, then the window, then a spent nonce. */
+static void judge_nonces(struct admission *const *items, const PGresult *result, bool *ret_decided)
+{
     for (int row = 0; row < PQntuples(result); row++) {
         size_t i = (size_t)pg_get_int(result, row, 0) - 1;
         struct digest spent_by = pg_get_digest(result, row, 1);
@@ -65,7 +72,6 @@ static int judge_nonces(struct pg *pg, struct admission *const *items, size_t co
                    "nonce: already spent by another manifest of this tenant");
         }
     }
-    return 0;
 }
 
 static int judge_facts(struct pg *pg, struct admission *const *items, size_t count,
@@ -84,9 +90,10 @@ static int judge_facts(struct pg *pg, struct admission *const *items, size_t cou
         facts[i].inputs = items[i]->inputs;
         facts[i].input_count = items[i]->manifest->input_count;
     }
-    if (facts_read(pg, pointers, count, fault) != 0 ||
-        judge_nonces(pg, items, count, ret_decided, fault) != 0)
+    AUTO_PGRESULT PGresult *nonces = NULL;
+    if (read_facts(pg, items, count, pointers, &nonces, fault) != 0)
         return -1;
+    judge_nonces(items, nonces, ret_decided);
     for (size_t i = 0; i < count; i++) {
         struct fault why;
         if (ret_decided[i] && items[i]->end != ADMISSION_FAILED)
@@ -251,6 +258,10 @@ static int insert_permitted(struct pg *pg, struct admission *const *items, size_
     for (int c = 0; c < COLUMN_COUNT; c++)
         pg_array_bind(&params, &columns[c]);
     AUTO_PGRESULT PGresult *result = NULL;
+    if (permitted > 0) {
+        pg_tell(pg, NOTIFY_QUEUE);
+        pg_tell(pg, NOTIFY_EVENT);
+    }
     int status = permitted == 0 ? pg_commit(pg, NULL, NULL, NULL, fault)
                                 : pg_commit(pg, &insert_accepted, &params, &result, fault);
     for (int c = 0; c < COLUMN_COUNT; c++)

@@ -6,6 +6,7 @@
 #include "storage/api_key_live.h"
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/notify.h"
 #include "trust/caller.h"
 
 #include <string.h>
@@ -149,6 +150,7 @@ int armory_ingest(struct pg *pg, const char *tenant, const struct artifact *arti
         pg_rollback(tx);
         return compare_existing(pg, tenant, artifact, ret_end, fault);
     }
+    pg_tell(tx, NOTIFY_QUEUE);
     if (events_commit(tx, &event, 1, fault) != 0)
         return -1;
     *ret_end = ARMORY_CREATED;

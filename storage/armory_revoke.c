@@ -2,6 +2,7 @@
 #include "storage/armory.h"
 #include "storage/events.h"
 #include "storage/locks.h"
+#include "storage/notify.h"
 #include "storage/revocation.h"
 
 int armory_revoke(struct pg *pg, const char *tenant, const struct digest *sha256,
@@ -36,5 +37,6 @@ int armory_revoke(struct pg *pg, const char *tenant, const struct digest *sha256
         order->say(order->context, &count, &event, fault) != 0)
         return -1;
     const struct event *said = event;
+    pg_tell(tx, NOTIFY_CANCEL);
     return events_commit(tx, &said, 1, fault);
 }

@@ -3,6 +3,7 @@
 
 #include "storage/api_key_live.h"
 #include "storage/events.h"
+#include "storage/notify.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ int cancels_request(struct pg *pg, const char *tenant, const struct uuid *execut
         pg_step(tx, &update, &params, &result, fault) != 0)
         return -1;
     bool first = pg_affected(result) == 1;
+    pg_tell(tx, NOTIFY_CANCEL);
     if (first && events_commit(tx, &event, 1, fault) != 0)
         return -1;
     *ret_first = first;

@@ -21,6 +21,7 @@ struct facts_item {
     struct digest descriptor_sha256; /* zero where the artifact is absent */
 };
 
-/* Two steps and more of pg's open transaction: locks shared, then reads. */
-int facts_read(struct pg *pg, struct facts_item *const *items, size_t count,
+/* Steps of pg's open transaction, in one round trip: locks shared, then reads, and behind them,
+ * under the same locks, `also` (NULL: nothing), whose result is then the caller's. */
+int facts_read(struct pg *pg, struct facts_item *const *items, size_t count, struct pg_call *also,
                struct fault *fault) MUST_CHECK;

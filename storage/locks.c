@@ -24,27 +24,31 @@ static int compare_keys(const void *a, const void *b)
 
 /* Each key once, in ascending order, so that all transactions lock in the same order: the statement
  * keeps the order of its array (WITH ORDINALITY). */
-static int take(struct pg *pg, const struct pg_statement *statement, int64_t *keys, size_t count,
-                const int64_t *exclusive, struct fault *fault)
+static void bind(struct pg_params *params, struct pg_array *array, int64_t *keys, size_t count)
 {
     qsort(keys, count, sizeof keys[0], compare_keys);
-    AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_INT8);
     for (size_t i = 0; i < count; i++)
         if (i == 0 || keys[i] != keys[i - 1])
-            pg_array_int(&array, keys[i]);
-    struct pg_params params = {0};
-    pg_array_bind(&params, &array);
-    if (exclusive != NULL)
-        pg_int8(&params, *exclusive);
-    return pg_step(pg, statement, &params, NULL, fault);
+            pg_array_int(array, keys[i]);
+    pg_array_bind(params, array);
 }
 
-int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
+struct pg_call locks_share_call(int64_t *keys, size_t count, struct pg_array *array,
+                                struct pg_params *params)
 {
     static const struct pg_statement share = {
         "locks_share", "SELECT count(pg_advisory_xact_lock_shared(k)) FROM "
                        "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
-    return take(pg, &share, keys, count, NULL, fault);
+    bind(params, array, keys, count);
+    return (struct pg_call){.statement = &share, .params = params};
+}
+
+int locks_share(struct pg *pg, int64_t *keys, size_t count, struct fault *fault)
+{
+    AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_INT8);
+    struct pg_params params = {0};
+    struct pg_call call = locks_share_call(keys, count, &array, &params);
+    return pg_step(pg, call.statement, call.params, NULL, fault);
 }
 
 int locks_exclude(struct pg *pg, int64_t key, const int64_t *shared, struct fault *fault)
@@ -55,5 +59,9 @@ int locks_exclude(struct pg *pg, int64_t key, const int64_t *shared, struct faul
         " ELSE pg_advisory_xact_lock_shared(k) END) FROM "
         "(SELECT k FROM unnest($1::bigint[]) WITH ORDINALITY u(k, n) ORDER BY n) s"};
     int64_t keys[] = {key, shared == NULL ? key : *shared};
-    return take(pg, &exclude, keys, ARRAY_LEN(keys), &key, fault);
+    AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_INT8);
+    struct pg_params params = {0};
+    bind(&params, &array, keys, ARRAY_LEN(keys));
+    pg_int8(&params, key);
+    return pg_step(pg, &exclude, &params, NULL, fault);
 }

@@ -6,7 +6,7 @@
 
 /* The schema this build was written for. A migration leaves what the build before it needs in
  * place, so the daemons accept this one and the next: migrate first, then replace the daemons. */
-#define SCHEMA_VERSION 18
+#define SCHEMA_VERSION 19
 
 struct migrate_report {
     int applied; /* how many this call applied */
@@ -19,5 +19,5 @@ struct migrate_report {
 int migrate_run(struct pg *pg, const char *folder, struct migrate_report *ret_report,
                 struct fault *fault) MUST_CHECK;
 
-/* FAULT_UNAVAILABLE unless the schema is SCHEMA_VERSION 18or SCHEMA_VERSION + 1. */
+/* FAULT_UNAVAILABLE unless the schema is SCHEMA_VERSION or SCHEMA_VERSION + 1. */
 int migrate_check(struct pg *pg, struct fault *fault) MUST_CHECK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Wake-ups between processes. NOTIFY takes a cluster-wide lock at commit, so it is never part of a
- * deciding transaction: it follows in one of its own, and everyone polls besides.
+ * deciding transaction: it follows in one of its own (pg_tell()), and everyone polls besides.
  */
 #pragma once
 

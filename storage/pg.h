@@ -94,10 +94,24 @@ int pg_query_as(struct pg *pg, const char *tenant, const struct pg_statement *st
 void pg_begin(struct pg *pg, const char *const *tenants);
 int pg_step(struct pg *pg, const struct pg_statement *statement, const struct pg_params *params,
             PGresult **ret_result, struct fault *fault) MUST_CHECK;
+/* Several steps that do not need each other's answers, in one round trip. Each sees what those
+ * before it, and others meanwhile, have done (READ COMMITTED). */
+struct pg_call {
+    const struct pg_statement *statement;
+    const struct pg_params *params;
+    PGresult *result; /* NULL unless all succeeded; the caller's */
+};
+#define PG_STEPS_MAX 8
+int pg_steps(struct pg *pg, struct pg_call *calls, size_t count, struct fault *fault) MUST_CHECK;
 /* The last step and COMMIT in one round trip; statement may be NULL. FAULT_UNAVAILABLE may mean
  * that the commit's answer was lost: the outcome is then unknown. */
 int pg_commit(struct pg *pg, const struct pg_statement *statement, const struct pg_params *params,
               PGresult **ret_result, struct fault *fault) MUST_CHECK;
+/* Within a transaction, before its pg_commit(): those who listen on the channel (an identifier) are
+ * told once it has committed, in the same round trip but in a transaction of their own, for NOTIFY
+ * takes a lock of the whole cluster. That this failed is not told: they poll besides. Four at most.
+ */
+void pg_tell(struct pg *pg, const char *channel);
 void pg_rollback(struct pg *pg);
 #define AUTO_PG_TX AUTO(pg_tx_cleanup)
 void pg_tx_cleanup(struct pg **pg);

@@ -14,28 +14,6 @@ static void claims_read(const PGresult *result, struct claim *ret_claims, size_t
     *ret_count = (size_t)PQntuples(result);
 }
 
-/* `take` gives what is claimed its fence; none where the lease has run out. */
-static int claim_by(struct pg *pg, const struct pg_statement *take, const struct uuid *worker_id,
-                    int max, struct claim *ret_claims, size_t *ret_count, struct fault *fault)
-{
-    struct pg_params params = {0};
-    pg_uuid(&params, worker_id);
-    pg_int4(&params, max);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_query_as(pg, NULL, take, &params, &result, fault) != 0)
-        return -1;
-    claims_read(result, ret_claims, ret_count);
-    return 0;
-}
-
-int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
-                size_t *ret_count, struct fault *fault)
-{
-    static const struct pg_statement take = {
-        "queue_claim", "SELECT execution_id, worker_id, fence FROM queue_claim($1, $2)"};
-    return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
-}
-
 int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
                           struct claim *ret_claims, size_t *ret_count, struct fault *fault)
 {
@@ -51,7 +29,14 @@ int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
         "    AND EXISTS (SELECT FROM worker w WHERE w.worker_id = $1 AND w.lease_expires_at > "
         "now())"
         " RETURNING q.execution_id, q.worker_id, q.fence"};
-    return claim_by(pg, &take, worker_id, max, ret_claims, ret_count, fault);
+    struct pg_params params = {0};
+    pg_uuid(&params, worker_id);
+    pg_int4(&params, max);
+    AUTO_PGRESULT PGresult *result = NULL;
+    if (pg_query_as(pg, NULL, &take, &params, &result, fault) != 0)
+        return -1;
+    claims_read(result, ret_claims, ret_count);
+    return 0;
 }
 
 int queue_unclaim(struct pg *pg, const struct claim *claim, struct fault *fault)
@@ -72,8 +57,13 @@ void queued_free(struct queued *queued)
     *queued = (struct queued){0};
 }
 
+#define LOADED_COLUMNS                                                                             \
+    "a.state, a.submitted_at, a.started_at, a.cancel_reason, a.tool_sha256, a.manifest_sha256,"    \
+    " t.max_timeout_seconds, t.max_memory_mib, t.max_pids, t.max_cpu_percent, t.max_tmp_mib,"      \
+    " a.tenant_id, a.api_key_id, a.kid, a.token, a.traceparent, a.worker, a.task_id,"              \
+    " a.operator_id, a.correlation_id, a.target_urn"
+
 enum loaded_column {
-    L_NUMBER,
     L_STATE,
     L_SUBMITTED,
     L_STARTED,
@@ -95,7 +85,11 @@ enum loaded_column {
     L_OPERATOR,
     L_CORRELATION,
     L_TARGET,
-    L_COLUMNS
+    L_COLUMNS,               /* after them: */
+    L_NUMBER = L_COLUMNS,    /* of a claim that is known */
+    L_EXECUTION = L_COLUMNS, /* or a new claim */
+    L_WORKER_ID,
+    L_FENCE
 };
 
 /* A row's texts, each with its NUL, in one piece of memory. */
@@ -150,17 +144,12 @@ int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
                    struct queued *ret_queued, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "queue_load",
-        "SELECT c.n, a.state, a.submitted_at, a.started_at, a.cancel_reason, a.tool_sha256,"
-        " a.manifest_sha256, t.max_timeout_seconds, t.max_memory_mib, t.max_pids,"
-        " t.max_cpu_percent, t.max_tmp_mib, a.tenant_id, a.api_key_id, a.kid, a.token, "
-        "a.traceparent, a.worker,"
-        " a.task_id, a.operator_id, a.correlation_id, a.target_urn"
-        "  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY"
-        "       c(execution_id, worker_id, fence, n)"
-        "  JOIN execution_queue q USING (execution_id, worker_id, fence)"
-        "  JOIN execution_active a USING (execution_id)"
-        "  LEFT JOIN tenant t ON t.tenant_id = a.tenant_id"};
+        "queue_load", "SELECT " LOADED_COLUMNS ", c.n"
+                      "  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY"
+                      "       c(execution_id, worker_id, fence, n)"
+                      "  JOIN execution_queue q USING (execution_id, worker_id, fence)"
+                      "  JOIN execution_active a USING (execution_id)"
+                      "  LEFT JOIN tenant t ON t.tenant_id = a.tenant_id"};
     AUTO_CLAIM_ARRAYS struct claim_arrays arrays = claim_arrays_new();
     for (size_t i = 0; i < count; i++)
         claim_arrays_add(&arrays, &claims[i]);
@@ -181,6 +170,48 @@ int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
     }
     memcpy(ret_queued, loaded, count * sizeof *loaded);
     return 0;
+}
+
+static int load_claimed(struct pg *pg, const PGresult *rows, struct claim *ret_claims,
+                        struct queued *ret_queued, size_t *ret_count, struct fault *fault)
+{
+    bool missing = false;
+    size_t count = (size_t)PQntuples(rows);
+    for (size_t i = 0; i < count; i++) {
+        int row = (int)i;
+        ret_queued[i] = (struct queued){0};
+        ret_claims[i] = (struct claim){.execution_id = pg_get_uuid(rows, row, L_EXECUTION),
+                                       .worker_id = pg_get_uuid(rows, row, L_WORKER_ID),
+                                       .fence = pg_get_int(rows, row, L_FENCE)};
+    }
+    *ret_count = count;
+    for (size_t i = 0; i < count; i++)
+        missing |= pg_is_null(rows, (int)i, L_STATE) ||
+                   queued_read(rows, (int)i, &ret_queued[i], fault) != 0;
+    if (!missing)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        queued_free(&ret_queued[i]);
+    return queue_load_all(pg, ret_claims, count, ret_queued, fault);
+}
+
+/* The function sees what was accepted while it ran, the statement around it may not. */
+int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
+                struct queued *ret_queued, size_t *ret_count, struct fault *fault)
+{
+    static const struct pg_statement take = {
+        "queue_claim", "SELECT " LOADED_COLUMNS ", c.execution_id, c.worker_id, c.fence"
+                       "  FROM queue_claim($1, $2) c"
+                       "  LEFT JOIN execution_active a USING (execution_id)"
+                       "  LEFT JOIN tenant t ON t.tenant_id = a.tenant_id"};
+    struct pg_params params = {0};
+    pg_uuid(&params, worker_id);
+    pg_int4(&params, max);
+    AUTO_PGRESULT PGresult *rows = NULL;
+    *ret_count = 0;
+    return pg_query_as(pg, NULL, &take, &params, &rows, fault) != 0
+               ? -1
+               : load_claimed(pg, rows, ret_claims, ret_queued, ret_count, fault);
 }
 
 int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queued,

@@ -19,15 +19,6 @@ struct claim {
     int64_t fence;
 };
 
-/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: those that
- * have some waiting get equal parts of a claim, each its oldest, and where they cannot be equal
- * those have more whose last claim is longest ago. Between two claims of a waiting tenant any other
- * gets one part by each claimer at most. Of a tenant with a ceiling (tenant.max_running) this never
- * claims one while all workers together hold that many; a ceiling holds for the claims that begin
- * after it was set, and ends nothing. */
-int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
-                size_t *ret_count, struct fault *fault) MUST_CHECK;
-
 /* Claims those that are to end before they start, wherever they stand in the queue: no turn is used
  * for what does not run, no ceiling asked. */
 int queue_claim_cancelled(struct pg *pg, const struct uuid *worker_id, int max,
@@ -63,6 +54,17 @@ int queue_load(struct pg *pg, const struct claim *claim, struct queued *ret_queu
  * hold any more. */
 int queue_load_all(struct pg *pg, const struct claim *claims, size_t count,
                    struct queued *ret_queued, struct fault *fault) MUST_CHECK;
+
+/* Claims up to `max` executions; none where the lease has run out. Tenants take turns: those that
+ * have some waiting get equal parts of a claim, each its oldest, and where they cannot be equal
+ * those have more whose last claim is longest ago. Between two claims of a waiting tenant any other
+ * gets one part by each claimer at most. Of a tenant with a ceiling (tenant.max_running) this never
+ * claims one while all workers together hold that many; a ceiling holds for the claims that begin
+ * after it was set, and ends nothing. What was claimed is loaded
+ * in the same statement: ret_queued[i] is of ret_claims[i], as from queue_load_all(). On a fault
+ * *ret_count of them are claimed all the same, and nothing is loaded. */
+int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
+                struct queued *ret_queued, size_t *ret_count, struct fault *fault) MUST_CHECK;
 
 struct spent_nonce {
     const char *nonce;

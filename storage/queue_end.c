@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How executions leave the queue for their history. */
 #include "storage/events.h"
+#include "storage/notify.h"
 #include "storage/outputs.h"
 #include "storage/queue_parts.h"
 
@@ -197,6 +198,7 @@ static int finish_once(struct pg *pg, struct ending *const *endings, size_t coun
         return -1;
     if (n == 0)
         return 0;
+    pg_tell(tx, NOTIFY_ENDED);
     return outputs_write_ends(tx, moved, n, fault) != 0 ? -1 : events_commit(tx, events, n, fault);
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starts, many to a transaction, each with an outcome of its own. */
-#include "storage/events.h"
+#include "storage/notify.h"
 #include "storage/queue_parts.h"
-
-#include <string.h>
 
 static bool is_open(const struct start *item)
 {
@@ -21,10 +19,10 @@ static void judge_facts(struct start *const *items, size_t count)
     }
 }
 
-/* Only the execution that spent its token's nonce runs, and only once: both rows are append-only.
- */
-static int judge_nonces(struct pg *tx, struct start *const *items, size_t count,
-                        struct fault *fault)
+/* The facts, and with them which of the executions spent their nonces: only that one runs, and only
+ * once. Both rows are append-only. */
+static int read_facts(struct pg *tx, struct start *const *items, size_t count, PGresult **ret_spent,
+                      struct fault *fault)
 {
     static const struct pg_statement read = {
         "queue_spent",
@@ -32,11 +30,13 @@ static int judge_nonces(struct pg *tx, struct start *const *items, size_t count,
         "       i(tenant_id, nonce, token_sha256, execution_id, n)"
         "  JOIN execution_nonce s USING (tenant_id, nonce, token_sha256, execution_id)"
         " WHERE NOT EXISTS (SELECT FROM execution x WHERE x.execution_id = i.execution_id)"};
+    struct facts_item *facts[QUEUE_START_MAX];
     AUTO_PG_ARRAY struct pg_array tenants = pg_array_new(PG_ARRAY_TEXT);
     AUTO_PG_ARRAY struct pg_array nonces = pg_array_new(PG_ARRAY_TEXT);
     AUTO_PG_ARRAY struct pg_array tokens = pg_array_new(PG_ARRAY_BYTEA);
     AUTO_PG_ARRAY struct pg_array executions = pg_array_new(PG_ARRAY_UUID);
     for (size_t i = 0; i < count; i++) {
+        facts[i] = &items[i]->facts;
         pg_array_text(&tenants, items[i]->facts.tenant_id);
         pg_array_text(&nonces, items[i]->spent.nonce);
         pg_array_bytes(&tokens, span_of(items[i]->spent.token_sha256.bytes, DIGEST_LEN));
@@ -47,9 +47,14 @@ static int judge_nonces(struct pg *tx, struct start *const *items, size_t count,
     pg_array_bind(&params, &nonces);
     pg_array_bind(&params, &tokens);
     pg_array_bind(&params, &executions);
-    AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(tx, &read, &params, &result, fault) != 0)
-        return -1;
+    struct pg_call call = {.statement = &read, .params = &params};
+    int status = facts_read(tx, facts, count, &call, fault);
+    *ret_spent = call.result;
+    return status;
+}
+
+static void judge_nonces(struct start *const *items, size_t count, const PGresult *result)
+{
     bool spent[QUEUE_START_MAX] = {false};
     for (int row = 0; row < PQntuples(result); row++)
         spent[pg_get_int(result, row, 0) - 1] = true;
@@ -57,92 +62,117 @@ static int judge_nonces(struct pg *tx, struct start *const *items, size_t count,
         if (is_open(items[i]) && !spent[i])
             fault_write(&items[i]->fault, FAULT_NONCE_REUSED,
                         "this execution is not the one that spent its nonce");
-    return 0;
 }
 
 /* Both rows of each are locked until the commit, in one order: the reaper, which takes a claim away
  * where the lease has run out meanwhile, and who cancels come before that lock or see the state
- * running. */
+ * running. Of those that run, and only of those, the event is inserted: last, so that its place in
+ * the pending order is taken late. */
 static const struct pg_statement run = {
     "queue_start",
-    "WITH held AS ("
-    "  SELECT i.n, i.started_at, i.worker, i.event_id, q.execution_id"
+    "WITH held AS MATERIALIZED ("
+    "  SELECT i.n, i.started_at, i.worker, i.event_id, i.type, i.subject, i.hash, i.body,"
+    "         q.execution_id, q.tenant_id"
     "    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[],"
-    "                $6::text[], $7::uuid[])"
-    "         i(execution_id, worker_id, fence, n, started_at, worker, event_id)"
+    "                $6::text[], $7::uuid[], $8::text[], $9::text[], $10::bytea[], $11::bytea[])"
+    "         i(execution_id, worker_id, fence, n, started_at, worker, event_id, type, subject,"
+    "           hash, body)"
     "    JOIN execution_queue q USING (execution_id, worker_id, fence)"
     "    JOIN execution_active a USING (execution_id)"
     "   WHERE a.state = 'queued' AND a.cancel_requested_at IS NULL"
     "     AND EXISTS (SELECT FROM worker w WHERE w.worker_id = i.worker_id"
     "                    AND w.lease_expires_at > now())"
     "   ORDER BY q.execution_id FOR UPDATE OF q, a"
-    ") UPDATE execution_active a SET state = 'running', started_at = held.started_at,"
-    "   worker = held.worker, started_event_id = held.event_id"
-    "  FROM held WHERE a.execution_id = held.execution_id RETURNING held.n"};
+    "), run AS ("
+    "  UPDATE execution_active a SET state = 'running', started_at = held.started_at,"
+    "    worker = held.worker, started_event_id = held.event_id"
+    "    FROM held WHERE a.execution_id = held.execution_id RETURNING held.*"
+    "), said AS ("
+    "  INSERT INTO event (event_id, tenant_id, type, subject, execution_id, hash, body)"
+    "  SELECT event_id, tenant_id, type, subject, execution_id, hash, body FROM run"
+    ") SELECT n FROM run"};
 
-static int update_open(struct pg *tx, struct start *const *items, size_t count, bool *ret_running,
+enum column {
+    C_NUMBER,
+    C_STARTED,
+    C_WORKER,
+    C_EVENT,
+    C_TYPE,
+    C_SUBJECT,
+    C_HASH,
+    C_BODY,
+    COLUMN_COUNT
+};
+
+static const enum pg_array_kind column_kinds[COLUMN_COUNT] = {
+    [C_NUMBER] = PG_ARRAY_INT8, [C_STARTED] = PG_ARRAY_TIME, [C_WORKER] = PG_ARRAY_TEXT,
+    [C_EVENT] = PG_ARRAY_UUID,  [C_TYPE] = PG_ARRAY_TEXT,    [C_SUBJECT] = PG_ARRAY_TEXT,
+    [C_HASH] = PG_ARRAY_BYTEA,  [C_BODY] = PG_ARRAY_BYTEA,
+};
+
+static void add_row(struct pg_array *columns, size_t n, const struct start *item)
+{
+    const struct event *event = item->event;
+    pg_array_int(&columns[C_NUMBER], (int64_t)n);
+    pg_array_int(&columns[C_STARTED], item->started_ms);
+    pg_array_text(&columns[C_WORKER], item->worker_name);
+    pg_array_uuid(&columns[C_EVENT], &event->id);
+    pg_array_text(&columns[C_TYPE], event_type_name(event->type));
+    pg_array_text(&columns[C_SUBJECT], event->subject);
+    pg_array_bytes(&columns[C_HASH], span_of(event->hash.bytes, DIGEST_LEN));
+    pg_array_bytes(&columns[C_BODY], span_of(event->bytes, event->len));
+}
+
+/* Runs those that are still open, and commits. */
+static int commit_open(struct pg *tx, struct start *const *items, size_t count, bool *ret_running,
                        struct fault *fault)
 {
     AUTO_CLAIM_ARRAYS struct claim_arrays claims = claim_arrays_new();
-    AUTO_PG_ARRAY struct pg_array numbers = pg_array_new(PG_ARRAY_INT8);
-    AUTO_PG_ARRAY struct pg_array times = pg_array_new(PG_ARRAY_TIME);
-    AUTO_PG_ARRAY struct pg_array workers = pg_array_new(PG_ARRAY_TEXT);
-    AUTO_PG_ARRAY struct pg_array events = pg_array_new(PG_ARRAY_UUID);
+    struct pg_array columns[COLUMN_COUNT];
+    struct pg_params params = {0};
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        columns[c] = pg_array_new(column_kinds[c]);
     for (size_t i = 0; i < count; i++) {
         if (!is_open(items[i]))
             continue;
         claim_arrays_add(&claims, &items[i]->claim);
-        pg_array_int(&numbers, (int64_t)i);
-        pg_array_int(&times, items[i]->started_ms);
-        pg_array_text(&workers, items[i]->worker_name);
-        pg_array_uuid(&events, &items[i]->event->id);
+        add_row(columns, i, items[i]);
     }
-    if (numbers.count == 0)
-        return 0;
-    struct pg_params params = {0};
     claim_arrays_bind(&params, &claims);
-    pg_array_bind(&params, &numbers);
-    pg_array_bind(&params, &times);
-    pg_array_bind(&params, &workers);
-    pg_array_bind(&params, &events);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_bind(&params, &columns[c]);
+    pg_tell(tx, NOTIFY_EVENT);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(tx, &run, &params, &result, fault) != 0)
-        return -1;
-    for (int row = 0; row < PQntuples(result); row++)
+    int status = columns[C_NUMBER].count == 0 ? 0 : pg_commit(tx, &run, &params, &result, fault);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_free(&columns[c]);
+    for (int row = 0; result != NULL && row < PQntuples(result); row++)
         ret_running[pg_get_int(result, row, 0)] = true;
-    for (size_t i = 0; i < count; i++)
-        if (is_open(items[i]) && !ret_running[i])
-            (void)claim_lost(&items[i]->fault);
-    return 0;
+    return status;
 }
 
 /* One transaction: 0 and every item has its outcome, or nothing is written. */
 static int start_once(struct pg *pg, struct start *const *items, size_t count, struct fault *fault)
 {
-    struct facts_item *facts[QUEUE_START_MAX];
-    const struct event *events[QUEUE_START_MAX];
     bool running[QUEUE_START_MAX] = {false};
-    size_t event_count = 0;
     for (size_t i = 0; i < count; i++) {
         items[i]->started = false;
         items[i]->fault = (struct fault){.code = FAULT_NONE};
-        facts[i] = &items[i]->facts;
     }
+    AUTO_PGRESULT PGresult *spent = NULL;
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, NULL);
-    if (facts_read(tx, facts, count, fault) != 0)
+    if (read_facts(tx, items, count, &spent, fault) != 0)
         return -1;
     judge_facts(items, count);
-    if (judge_nonces(tx, items, count, fault) != 0 ||
-        update_open(tx, items, count, running, fault) != 0)
+    judge_nonces(items, count, spent);
+    if (commit_open(tx, items, count, running, fault) != 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        if (running[i])
-            events[event_count++] = items[i]->event;
-    if (event_count > 0 && events_commit(tx, events, event_count, fault) != 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         items[i]->started = running[i];
+        if (is_open(items[i]) && !running[i])
+            (void)claim_lost(&items[i]->fault);
+    }
     return 0;
 }
 

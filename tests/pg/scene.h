@@ -118,6 +118,9 @@ void scene_queue(struct scene *scene, const struct scene_order *order, const cha
 struct uuid scene_worker(struct scene *scene);
 /* Its lease has run out. */
 void scene_expire(struct scene *scene, const struct uuid *worker);
+/* queue_claim() of up to 64, without what it has loaded. */
+int scene_claim_up_to(struct pg *pg, const struct uuid *worker, int max, struct claim *ret_claims,
+                      size_t *ret_count, struct fault *fault);
 /* Claims one; there must be one. */
 struct claim scene_claim(struct scene *scene, const struct uuid *worker);
 /* A start of an execution of this order, with this event; scene_admit() knows its nonce. */

@@ -113,12 +113,24 @@ void scene_expire(struct scene *scene, const struct uuid *worker)
               uuid_format(worker).text);
 }
 
+int scene_claim_up_to(struct pg *pg, const struct uuid *worker, int max, struct claim *ret_claims,
+                      size_t *ret_count, struct fault *fault)
+{
+    struct queued queued[64];
+    if (max > (int)ARRAY_LEN(queued))
+        abort();
+    int status = queue_claim(pg, worker, max, ret_claims, queued, ret_count, fault);
+    for (size_t i = 0; i < *ret_count && status == 0; i++)
+        queued_free(&queued[i]);
+    return status;
+}
+
 struct claim scene_claim(struct scene *scene, const struct uuid *worker)
 {
     struct fault fault;
     struct claim claim;
     size_t count = 0;
-    assert_ok(queue_claim(scene->worker, worker, 1, &claim, &count, &fault));
+    assert_ok(scene_claim_up_to(scene->worker, worker, 1, &claim, &count, &fault));
     assert_int_equal(count, 1);
     return claim;
 }

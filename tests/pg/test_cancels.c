@@ -152,7 +152,7 @@ static void what_is_to_end_is_claimed_past_the_rest(void **state)
     struct claim claims[8], held[8];
     size_t count = 0;
     scene_queue(scene, &order, "job", 9);
-    assert_ok(queue_claim(scene->worker, &busy, 3, held, &count, &fault));
+    assert_ok(scene_claim_up_to(scene->worker, &busy, 3, held, &count, &fault));
     assert_ok(scene_start(scene->worker, &order, &held[1], &fault));
     assert_int_equal(claim_cancelled(scene, &worker, 8, claims), 0);
     cancel_all_but(scene, 4); /* the oldest three are held, one more stays */

@@ -17,6 +17,8 @@ static const struct pg_statement add_worker = {
                   " VALUES (gen_random_uuid(), $1, 1, '1', '', now())"};
 static const struct pg_statement divide = {"divide", "SELECT 1 / ($1::integer)"};
 static const struct pg_statement one = {"one", "SELECT 1"};
+static const struct pg_statement two = {"two", "SELECT 2"};
+static const struct pg_statement broken = {"broken", "SELECT 1 / (0 * random())::integer"};
 static const struct pg_statement no_such = {"no_such", "SELECT nothing FROM nowhere"};
 
 static int add(struct pg *pg, const char *node, struct fault *fault)
@@ -396,9 +398,63 @@ static void notifications_arrive_also_after_a_reconnect(void **state)
     assert_notified(listener);
 }
 
+/* Told by a commit, and not by what was rolled back, failed or came after it. */
+static void a_commit_tells(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    AUTO_PG struct pg *listener = NULL;
+    assert_ok(pg_cluster_connect(scene->cluster, "sallyport_worker", &listener, &fault));
+    assert_ok(pg_listen(listener, NOTIFY_QUEUE, &fault));
+    assert_ok(pg_listen(listener, NOTIFY_ENDED, &fault));
+    pg_begin(scene->api, NULL);
+    pg_tell(scene->api, NOTIFY_QUEUE);
+    pg_tell(scene->api, NOTIFY_EVENT);
+    assert_ok(pg_step(scene->api, &one, NULL, NULL, &fault));
+    assert_int_equal(pg_wait_notify(listener, -1, 20, &fault), 0);
+    assert_ok(pg_commit(scene->api, &one, NULL, NULL, &fault));
+    assert_notified(listener);
+    pg_begin(scene->api, NULL);
+    assert_ok(pg_commit(scene->api, &one, NULL, NULL, &fault));
+    pg_begin(scene->api, NULL);
+    pg_tell(scene->api, NOTIFY_QUEUE);
+    pg_rollback(scene->api);
+    pg_begin(scene->api, NULL);
+    pg_tell(scene->api, NOTIFY_QUEUE);
+    assert_fault(pg_commit(scene->api, &broken, NULL, NULL, &fault), FAULT_INTERNAL, "");
+    assert_int_equal(pg_wait_notify(listener, -1, 20, &fault), 0);
+    pg_begin(scene->api, NULL);
+    for (int i = 0; i < 20; i++)
+        pg_tell(scene->api, NOTIFY_ENDED);
+    assert_fault(pg_commit(scene->api, &one, NULL, NULL, &fault), FAULT_INTERNAL, "channels");
+    assert_int_equal(pg_wait_notify(listener, -1, 20, &fault), 0);
+}
+
+/* Each of several steps has its own answer; where one fails there is none of any. */
+static void several_steps_in_one_go(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    struct pg_call calls[] = {{.statement = &one}, {.statement = &two}, {.statement = &one}};
+    AUTO_PG_TX struct pg *tx = scene->api;
+    pg_begin(tx, NULL);
+    assert_ok(pg_steps(tx, calls, ARRAY_LEN(calls), &fault));
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        assert_int_equal(pg_get_int(calls[i].result, 0, 0), i == 1 ? 2 : 1);
+        PQclear(calls[i].result);
+    }
+    calls[1].statement = &broken;
+    assert_fault(pg_steps(tx, calls, ARRAY_LEN(calls), &fault), FAULT_INTERNAL, "");
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        assert_null(calls[i].result);
+    assert_fault(pg_step(tx, &one, NULL, NULL, &fault), FAULT_UNAVAILABLE, "lost");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCENE_TEST(a_commit_tells),
+        SCENE_TEST(several_steps_in_one_go),
         SCENE_TEST(a_transaction_is_kept_by_its_commit),
         SCENE_TEST(every_early_return_rolls_back),
         SCENE_TEST(steps_after_a_failure_do_not_run),

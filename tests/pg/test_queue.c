@@ -9,7 +9,7 @@ static size_t claim(struct pg *pg, const struct uuid *worker, int max, struct cl
 {
     struct fault fault;
     size_t count = 99;
-    assert_ok(queue_claim(pg, worker, max, ret_claims, &count, &fault));
+    assert_ok(scene_claim_up_to(pg, worker, max, ret_claims, &count, &fault));
     return count;
 }
 
@@ -108,8 +108,9 @@ static void *claim_all(void *context)
 {
     struct claimer *claimer = context;
     for (size_t got = 1, idle = 0; idle < 3;) {
-        claimer->status = queue_claim(claimer->pg, &claimer->worker, 3,
-                                      claimer->claims + claimer->count, &got, &claimer->fault);
+        claimer->status =
+            scene_claim_up_to(claimer->pg, &claimer->worker, 3, claimer->claims + claimer->count,
+                              &got, &claimer->fault);
         if (claimer->status != 0)
             return NULL;
         claimer->count += got;

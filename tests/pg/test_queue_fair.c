@@ -32,7 +32,7 @@ static size_t claim(struct scene *scene, const struct uuid *worker, int max,
 {
     struct fault fault;
     size_t count = 99;
-    assert_ok(queue_claim(scene->worker, worker, max, ret_claims, &count, &fault));
+    assert_ok(scene_claim_up_to(scene->worker, worker, max, ret_claims, &count, &fault));
     return count;
 }
 
@@ -257,8 +257,8 @@ static void *claim_and_give_back(void *context)
     claimer->status = -1;
     for (int round = 0; round < ROUNDS; round++) {
         size_t count = 0;
-        if (queue_claim(claimer->pg, &claimer->worker, claimer->most, claims, &count,
-                        &claimer->fault) != 0 ||
+        if (scene_claim_up_to(claimer->pg, &claimer->worker, claimer->most, claims, &count,
+                              &claimer->fault) != 0 ||
             look(claimer) != 0)
             return NULL;
         claimer->claimed += (int)count;

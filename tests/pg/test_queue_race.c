@@ -10,6 +10,7 @@
 struct rival {
     struct pg *pg;
     struct held *held;
+    struct event *event; /* of a start */
     bool reaper;
     pthread_barrier_t *barrier;
     int status;
@@ -68,10 +69,20 @@ static void rivals_for_an_end(void **state)
         pg_free(rivals[i].pg);
 }
 
+static struct event *started_event(const struct held *held)
+{
+    return scene_event(EVENT_EXECUTION_STARTED, held->order.tenant, "task-1",
+                       &held->claim.execution_id);
+}
+
 static void *start_it(void *context)
 {
     struct rival *rival = context;
-    rival->status = scene_start(rival->pg, &rival->held->order, &rival->held->claim, &rival->fault);
+    struct start start, *items[] = {&start};
+    scene_start_make(&rival->held->order, &rival->held->claim, rival->event, &start);
+    queue_start(rival->pg, items, 1);
+    rival->status = start.started ? 0 : -1;
+    rival->fault = start.fault;
     return NULL;
 }
 
@@ -106,7 +117,7 @@ static void a_start_before_the_reaper(void **state)
     struct scene *scene = *state;
     struct fault fault;
     struct held held = hold(scene, false);
-    struct rival starter = {.held = &held};
+    struct rival starter = {.held = &held, .event = started_event(&held)};
     pthread_t thread;
     size_t count;
     struct claim lost;
@@ -114,14 +125,18 @@ static void a_start_before_the_reaper(void **state)
     AUTO_PG struct pg *super = NULL;
     assert_ok(pg_cluster_connect(scene->cluster, NULL, &super, &fault));
     scene_sql(scene, "BEGIN");
-    scene_sql(scene, "LOCK TABLE event IN EXCLUSIVE MODE");
+    scene_sql(scene,
+              "INSERT INTO event (event_id, tenant_id, type, subject, hash, body)"
+              " VALUES ('%s', '', 'io.sallyport.test', 'the same id', sha256('x'), 'x')",
+              uuid_format(&starter.event->id).text);
     begin_start(scene, &starter, &thread);
     assert_ok(pg_execute(super, "UPDATE worker SET lease_expires_at = now() - interval '1 second'",
                          &fault));
     int reaped = queue_return_expired(scene->worker, &returned, &fault);
-    scene_sql(scene, "COMMIT");
+    scene_sql(scene, "ROLLBACK");
     assert_int_equal(pthread_join(thread, NULL), 0);
     pg_free(starter.pg);
+    event_free(starter.event);
     assert_ok(reaped);
     assert_int_equal(returned, 0);
     fixture_assert_ok(starter.status, &starter.fault, __FILE__, __LINE__);
@@ -137,7 +152,7 @@ static void the_reaper_before_a_start(void **state)
 {
     struct scene *scene = *state;
     struct held held = hold(scene, false);
-    struct rival starter = {.held = &held};
+    struct rival starter = {.held = &held, .event = started_event(&held)};
     pthread_t thread;
     scene_sql(scene, "BEGIN");
     scene_sql(scene, "UPDATE execution_queue SET worker_id = NULL, fence = NULL");
@@ -145,6 +160,7 @@ static void the_reaper_before_a_start(void **state)
     scene_sql(scene, "COMMIT");
     assert_int_equal(pthread_join(thread, NULL), 0);
     pg_free(starter.pg);
+    event_free(starter.event);
     fixture_assert_fault(starter.status, FAULT_STATE_CONFLICT, "claim", &starter.fault, __FILE__,
                          __LINE__);
     assert_state(scene, false);

@@ -115,7 +115,7 @@ static void who_leaves_claims_no_more(void **state)
     size_t count = 99;
     scene_queue(scene, &order, "job", 1);
     assert_ok(workers_leave(scene->worker, &worker, &fault));
-    assert_ok(queue_claim(scene->worker, &worker, 1, &claim, &count, &fault));
+    assert_ok(scene_claim_up_to(scene->worker, &worker, 1, &claim, &count, &fault));
     assert_int_equal(count, 0);
     assert_fault(renew(scene, &worker, &count, cancels, &fault), FAULT_STATE_CONFLICT, "forgotten");
     scene_expire(scene, &gone); /* leaving late is leaving too */

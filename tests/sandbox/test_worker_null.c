@@ -284,7 +284,6 @@ static void test_claims_in_hand_are_given_back(void **state)
     scene_sql(scene, "LOCK TABLE execution_active IN ACCESS EXCLUSIVE MODE");
     worker_fixture_start(fixture, 4);
     struct worker *worker = worker_fixture_worker(fixture);
-    worker_fixture_await(fixture, held_claims, 4);
     await_waiter(fixture, "execution_active");
     assert_int_equal(pthread_create(&stopper, NULL, stop_main, fixture), 0);
     while (worker_ready(worker, &fault) == 0 || fault.code != FAULT_SHUTTING_DOWN)
