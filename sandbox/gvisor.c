@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "sandbox/netns.h"
 #include "sandbox/path.h"
 
 #include <dirent.h>
@@ -27,6 +28,7 @@ static void gvisor_close(void *state)
     cgroup_host_free(gvisor->cgroups);
     cleanup_close(&gvisor->runsc);
     cleanup_close(&gvisor->lock);
+    cleanup_close(&gvisor->netns);
     free(gvisor->state_dir);
     free(gvisor->run_dir);
     free(gvisor->probe_dir);
@@ -277,9 +279,12 @@ static int gvisor_new(const struct sandbox_config *config, struct gvisor **ret_g
     AUTO(gvisor_cleanup) struct gvisor *gvisor = calloc(1, sizeof *gvisor);
     if (gvisor == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    gvisor->lock = gvisor->runsc = -1;
+    gvisor->lock = gvisor->runsc = gvisor->netns = -1;
     if (copy_settings(gvisor, config) != 0)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
+    gvisor->netns = netns_make(fault);
+    if (gvisor->netns < 0)
+        return -1;
     *ret_gvisor = TAKE(gvisor);
     return 0;
 }

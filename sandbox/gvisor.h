@@ -22,7 +22,8 @@ struct gvisor {
     uid_t uid;
     gid_t gid;
     int64_t runtime_memory_bytes, runtime_pids;
-    int lock; /* flock on the state folder */
+    int lock;  /* flock on the state folder */
+    int netns; /* of all outer processes: empty, and not the host's */
     struct cgroup_host *cgroups;
     char cgroups_missing[200]; /* why there are none, "" where there are */
     bool cgroups_required;

@@ -98,14 +98,28 @@ static long status_number(const char *status, const char *field)
     return at == NULL ? -1 : strtol(at + strlen(field), NULL, 10);
 }
 
-static bool same_namespace(pid_t pid, const char *name)
+static bool is_in(pid_t pid, const char *name, const struct stat *namespace)
 {
-    char theirs[64], ours[64];
-    struct stat a, b;
-    (void)snprintf(theirs, sizeof theirs, "/proc/%d/ns/%s", (int)pid, name);
-    (void)snprintf(ours, sizeof ours, "/proc/self/ns/%s", name);
-    return stat(theirs, &a) != 0 || stat(ours, &b) != 0 ||
-           (a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    char path[64];
+    struct stat theirs;
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
+    return stat(path, &theirs) != 0 ||
+           (theirs.st_dev == namespace->st_dev && theirs.st_ino == namespace->st_ino);
+}
+
+static bool in_the_hosts(pid_t pid, const char *name)
+{
+    char path[64];
+    struct stat ours;
+    (void)snprintf(path, sizeof path, "/proc/self/ns/%s", name);
+    return stat(path, &ours) != 0 || is_in(pid, name, &ours);
+}
+
+/* With the outer processes of all runs, which only they may be in. */
+static bool in_the_outer_network(const struct gvisor *gvisor, pid_t pid)
+{
+    struct stat outer;
+    return fstat(gvisor->netns, &outer) != 0 || is_in(pid, "net", &outer);
 }
 
 /* True if its network has the loopback and nothing else. */
@@ -153,8 +167,13 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
     const char *text = buf_text(&status);
     if (observed->gvisor->apparmor)
         look_at_label(observed, pid, role);
-    if (strcmp(role, "runsc") == 0)
-        return; /* outside: it starts and waits */
+    if (strcmp(role, "runsc") == 0) { /* outside: it starts and waits */
+        if (!in_the_outer_network(observed->gvisor, pid))
+            complain(observed, NAMESPACES, role, "is in another network than it was put into", "");
+        return;
+    }
+    if (in_the_outer_network(observed->gvisor, pid))
+        complain(observed, NAMESPACES, role, "has no network namespace of its own", "");
     if (status_number(text, "\nSeccomp:") != 2)
         complain(observed, SECCOMP, role, "has no seccomp filter", "");
     if (status_number(text, "\nNoNewPrivs:") != 1)
@@ -165,7 +184,7 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
     if (status_number(text, "\nUid:") == 0)
         complain(observed, PRIVILEGES, role, "runs as root", "");
     for (size_t i = 0; i < ARRAY_LEN(namespaces); i++) {
-        if (same_namespace(pid, namespaces[i]))
+        if (in_the_hosts(pid, namespaces[i]))
             complain(observed, NAMESPACES, role, "shares the host's namespace ", namespaces[i]);
     }
     if (!network_is_empty(pid))
