@@ -68,7 +68,7 @@ struct observed {
     struct gvisor_watched watched;
     int cancel; /* eventfd: seen enough */
     bool looked;
-    bool sentry;
+    bool outer, sentry;           /* were seen */
     char problems[PROMISES][288]; /* of each the first thing that does not hold, or "" */
 };
 
@@ -98,28 +98,33 @@ static long status_number(const char *status, const char *field)
     return at == NULL ? -1 : strtol(at + strlen(field), NULL, 10);
 }
 
-static bool is_in(pid_t pid, const char *name, const struct stat *namespace)
+/* Whether a process is in a namespace: what cannot be told is no promise kept. */
+enum where { OUTSIDE, INSIDE, UNKNOWN };
+
+static enum where where_is(pid_t pid, const char *name, const struct stat *namespace)
 {
     char path[64];
     struct stat theirs;
     (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
-    return stat(path, &theirs) != 0 ||
-           (theirs.st_dev == namespace->st_dev && theirs.st_ino == namespace->st_ino);
+    if (stat(path, &theirs) != 0)
+        return UNKNOWN;
+    return theirs.st_dev == namespace->st_dev && theirs.st_ino == namespace->st_ino ? INSIDE
+                                                                                    : OUTSIDE;
 }
 
-static bool in_the_hosts(pid_t pid, const char *name)
+static enum where where_to_the_hosts(pid_t pid, const char *name)
 {
     char path[64];
     struct stat ours;
     (void)snprintf(path, sizeof path, "/proc/self/ns/%s", name);
-    return stat(path, &ours) != 0 || is_in(pid, name, &ours);
+    return stat(path, &ours) != 0 ? UNKNOWN : where_is(pid, name, &ours);
 }
 
 /* With the outer processes of all runs, which only they may be in. */
-static bool in_the_outer_network(const struct gvisor *gvisor, pid_t pid)
+static enum where where_to_the_outer_network(const struct gvisor *gvisor, pid_t pid)
 {
     struct stat outer;
-    return fstat(gvisor->netns, &outer) != 0 || is_in(pid, "net", &outer);
+    return fstat(gvisor->netns, &outer) != 0 ? UNKNOWN : where_is(pid, "net", &outer);
 }
 
 /* True if its network has the loopback and nothing else. */
@@ -168,11 +173,12 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
     if (observed->gvisor->apparmor)
         look_at_label(observed, pid, role);
     if (strcmp(role, "runsc") == 0) { /* outside: it starts and waits */
-        if (!in_the_outer_network(observed->gvisor, pid))
+        observed->outer = true;
+        if (where_to_the_outer_network(observed->gvisor, pid) != INSIDE)
             complain(observed, NAMESPACES, role, "is in another network than it was put into", "");
         return;
     }
-    if (in_the_outer_network(observed->gvisor, pid))
+    if (where_to_the_outer_network(observed->gvisor, pid) != OUTSIDE)
         complain(observed, NAMESPACES, role, "has no network namespace of its own", "");
     if (status_number(text, "\nSeccomp:") != 2)
         complain(observed, SECCOMP, role, "has no seccomp filter", "");
@@ -184,7 +190,7 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
     if (status_number(text, "\nUid:") == 0)
         complain(observed, PRIVILEGES, role, "runs as root", "");
     for (size_t i = 0; i < ARRAY_LEN(namespaces); i++) {
-        if (in_the_hosts(pid, namespaces[i]))
+        if (where_to_the_hosts(pid, namespaces[i]) != OUTSIDE)
             complain(observed, NAMESPACES, role, "shares the host's namespace ", namespaces[i]);
     }
     if (!network_is_empty(pid))
@@ -306,8 +312,8 @@ static void judge_run(struct observed *observed, int ran, const struct fault *wh
     else if (!observed->looked || result->end != SANDBOX_CANCELLED)
         complain(observed, RUNS, sandbox_end_name(result->end),
                  "while it was to be looked at: ", result->detail);
-    else if (!observed->sentry)
-        complain(observed, RUNS, "the sandbox", "has no sentry to look at", "");
+    else if (!observed->sentry || !observed->outer)
+        complain(observed, RUNS, "the sandbox", "has no sentry or no outer process to look at", "");
     if (!observed->watched.told)
         complain(observed, LIMITS, "the sandbox", "does not tell which limits a tool meets", "");
 }

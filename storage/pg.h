@@ -99,7 +99,7 @@ int pg_step(struct pg *pg, const struct pg_statement *statement, const struct pg
 struct pg_call {
     const struct pg_statement *statement;
     const struct pg_params *params;
-    PGresult *result; /* NULL unless all succeeded; the caller's */
+    PGresult *result; /* NULL at first, and unless all succeeded; the caller's */
 };
 #define PG_STEPS_MAX 8
 int pg_steps(struct pg *pg, struct pg_call *calls, size_t count, struct fault *fault) MUST_CHECK;

@@ -8,8 +8,11 @@
 
 static const struct pg_statement set_tenants = {"set_tenants",
                                                 "SELECT set_config('sallyport.tenants', $1, true)"};
+/* The answer to COMMIT is sent after this: it waits little for a lock that all of the cluster
+ * takes. The setting ends with the transaction, whose commit is what waits. */
 static const struct pg_statement tell = {
-    "tell", "SELECT count(pg_notify(c, '')) FROM unnest(string_to_array($1, ',')) c"};
+    "tell", "SELECT set_config('lock_timeout', '50ms', true), count(pg_notify(c, ''))"
+            " FROM unnest(string_to_array($1, ',')) c"};
 
 static int prepare(struct pg *pg, const struct pg_statement *statement,
                    const struct pg_params *params, struct fault *fault)
@@ -86,6 +89,19 @@ static int params_check(const struct pipe_item *items, size_t count, struct faul
     return 0;
 }
 
+/* Behind the items' results: what the commit of an implicit transaction says against it, and the
+ * PGRES_PIPELINE_SYNC. */
+static void pipe_receive_sync(struct pg *pg, bool aside, int *status, struct fault *fault)
+{
+    for (int i = 0; i < 3; i++) { /* a failure, the NULL after it, the SYNC */
+        AUTO_PGRESULT PGresult *result = PQgetResult(pg->conn);
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+            return;
+        if (result != NULL && !aside && *status == 0)
+            *status = pg_fail(pg, result, fault);
+    }
+}
+
 /* Sends the items and one Sync, receives all. In the implicit or explicit transaction a failing
  * item makes the server skip the rest. Results are given only where all is well. */
 static int pipe_run(struct pg *pg, const struct pipe_item *items, size_t count, struct fault *fault)
@@ -103,13 +119,13 @@ static int pipe_run(struct pg *pg, const struct pipe_item *items, size_t count, 
     } else {
         for (size_t i = 0; i < count; i++)
             pipe_receive_item(pg, &items[i], &status, fault);
-        PQclear(PQgetResult(pg->conn)); /* PGRES_PIPELINE_SYNC */
+        pipe_receive_sync(pg, items[count - 1].aside, &status, fault);
     }
     if (PQexitPipelineMode(pg->conn) != 1) {
         /* Unread results would be taken for the next call's: this connection is over. */
         PQfinish(TAKE(pg->conn));
         pg->in_transaction = false;
-        if (status == 0)
+        if (status == 0 && !items[count - 1].aside) /* else what counts has been answered */
             status = fault_set(fault, FAULT_UNAVAILABLE, "the database connection was lost");
     }
     for (size_t i = 0; i < count && status != 0; i++)

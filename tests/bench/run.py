@@ -31,7 +31,7 @@ from support.world import Ground, World  # noqa: E402
 RUNS = int(os.environ.get("SALLYPORT_BENCH_RUNS", "100"))
 WARM = 5
 JOB = ("print", "done")
-NULL_JOBS = 2000
+NULL_JOBS = 6000
 OURS_ONLY = ("--pod-init-config", "--debug-log", "--debug-command", "--panic-log", "--root", "--bundle")
 
 

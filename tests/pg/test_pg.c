@@ -7,6 +7,8 @@
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 static const struct pg_statement see_tenants = {
@@ -430,6 +432,63 @@ static void a_commit_tells(void **state)
     assert_int_equal(pg_wait_notify(listener, -1, 20, &fault), 0);
 }
 
+/* Another database's commit, a slow one, holds the lock that each NOTIFY takes. */
+struct holder {
+    PGconn *conn;
+    atomic_bool stop;
+};
+
+static void *hold_notify(void *context)
+{
+    struct holder *holder = context;
+    while (!atomic_load(&holder->stop))
+        PQclear(
+            PQexec(holder->conn, "BEGIN; INSERT INTO held VALUES (1); NOTIFY elsewhere; COMMIT"));
+    return NULL;
+}
+
+static bool is_told(struct pg *listener)
+{
+    struct fault fault;
+    int64_t until = clock_monotonic_ms() + 20;
+    while (clock_monotonic_ms() < until)
+        if (pg_wait_notify(listener, -1, 5, &fault) == 1)
+            return true;
+    return false;
+}
+
+/* A commit is a commit, and soon answered, also where nobody can be told of it. */
+static void who_cannot_be_told_polls(void **state)
+{
+    struct scene *scene = *state;
+    struct fault fault;
+    AUTO_PG struct pg *listener = NULL;
+    struct holder holder = {.conn = PQconnectdb(pg_cluster_conninfo(scene->cluster, NULL))};
+    pthread_t thread;
+    int untold = 0;
+    PQclear(PQexec(holder.conn, "CREATE TABLE held (n integer);"
+                                "SET commit_delay = 100000; SET commit_siblings = 0"));
+    assert_ok(pg_cluster_connect(scene->cluster, "sallyport_worker", &listener, &fault));
+    assert_ok(pg_listen(listener, NOTIFY_QUEUE, &fault));
+    assert_int_equal(pthread_create(&thread, NULL, hold_notify, &holder), 0);
+    uint64_t session = pg_session(scene->api);
+    for (int i = 0; i < 200 && untold < 3; i++) {
+        pg_begin(scene->api, NULL);
+        pg_tell(scene->api, NOTIFY_QUEUE);
+        int64_t began = clock_monotonic_ms();
+        int committed = pg_commit(scene->api, &one, NULL, NULL, &fault);
+        fixture_assert_ok(committed, &fault, __FILE__, __LINE__);
+        assert_true(clock_monotonic_ms() - began < 5000);
+        assert_ok(pg_query(scene->api, NULL, &one, NULL, NULL, &fault));
+        untold += !is_told(listener);
+    }
+    atomic_store(&holder.stop, true);
+    (void)pthread_join(thread, NULL);
+    PQfinish(holder.conn);
+    assert_int_equal(untold, 3);
+    assert_int_equal(pg_session(scene->api), session);
+}
+
 /* Each of several steps has its own answer; where one fails there is none of any. */
 static void several_steps_in_one_go(void **state)
 {
@@ -454,6 +513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENE_TEST(a_commit_tells),
+        SCENE_TEST(who_cannot_be_told_polls),
         SCENE_TEST(several_steps_in_one_go),
         SCENE_TEST(a_transaction_is_kept_by_its_commit),
         SCENE_TEST(every_early_return_rolls_back),
