@@ -58,20 +58,27 @@ void give_back(struct worker *worker, struct pg *pg, const struct claim *claim)
         log_warn("a claim could not be given back", "{s:s}", "detail", fault.detail);
 }
 
-static void become_idle(struct slot *slot)
+/* With the mutex held. A slot that is not busy cannot be stopped: what is readable was for what it
+ * has done. */
+static void vacate(struct slot *slot)
 {
-    struct worker *worker = slot->worker;
-    (void)pthread_mutex_lock(&worker->mutex);
-    slot->idle = true;
-    (void)pthread_cond_broadcast(&worker->wake);
-    (void)pthread_mutex_unlock(&worker->mutex);
+    uint64_t drained;
+    if (slot->busy && slot->stop != SLOT_RUNS &&
+        read(slot->cancel_fd, &drained, sizeof drained) < 0)
+        abort(); /* slot_stop() wrote it, under this mutex */
+    slot->busy = false;
 }
 
-/* An idle slot waits to be given work by the claimer; false once the worker drains. */
-static bool wait_for_work(struct slot *slot)
+/* Idle, whatever it was, a slot waits to be given work by the claimer; false once the worker
+ * drains. Where an execution has ended, a ceiling may have room again. */
+static bool wait_for_work(struct slot *slot, bool ended)
 {
     struct worker *worker = slot->worker;
     (void)pthread_mutex_lock(&worker->mutex);
+    vacate(slot);
+    worker->freed |= ended;
+    slot->idle = true;
+    (void)pthread_cond_broadcast(&worker->wake);
     while (!slot->busy && !worker->draining)
         (void)pthread_cond_wait(&slot->news, &worker->mutex);
     slot->idle = false;
@@ -80,26 +87,15 @@ static bool wait_for_work(struct slot *slot)
     return busy;
 }
 
-/* A slot that is not busy cannot be stopped: what is readable was for what it has done. Where an
- * execution has ended, a ceiling may have room again. */
-static void vacate(struct slot *slot, bool ended)
-{
-    uint64_t drained;
-    (void)pthread_mutex_lock(&slot->worker->mutex);
-    slot->busy = false;
-    slot->worker->freed |= ended;
-    if (slot->stop != SLOT_RUNS && read(slot->cancel_fd, &drained, sizeof drained) < 0)
-        abort(); /* slot_stop() wrote it, under this mutex */
-    (void)pthread_mutex_unlock(&slot->worker->mutex);
-}
-
 /* Until work is announced, a second at most: what has just been given back may fail again. */
-static void rest(struct worker *worker)
+static void rest(struct slot *slot)
 {
+    struct worker *worker = slot->worker;
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += REST_SECONDS;
     (void)pthread_mutex_lock(&worker->mutex);
+    vacate(slot);
     for (uint64_t seen = worker->wakes; !worker->draining && worker->wakes == seen;)
         if (pthread_cond_timedwait(&worker->wake, &worker->mutex, &until) != 0)
             break;
@@ -122,15 +118,15 @@ static void *slot_main(void *context)
 {
     struct slot *slot = context;
     static const struct uuid inspects = {{0}};
-    for (; wait_for_work(slot); become_idle(slot)) {
-        bool inspected = uuid_equal(&slot->execution_id, &inspects), ended = false;
+    for (bool ended = false; wait_for_work(slot, ended);) {
+        bool inspected = uuid_equal(&slot->execution_id, &inspects);
+        ended = false;
         if (inspected)
             inspect(slot);
         else
             ended = job_run(slot);
-        vacate(slot, ended);
         if (!inspected && !ended)
-            rest(slot->worker);
+            rest(slot);
     }
     return NULL;
 }
@@ -168,7 +164,6 @@ static int start_slots(struct worker *worker, struct fault *fault)
         if (pthread_create(&slot->thread, NULL, slot_main, slot) != 0)
             return fault_set(fault, FAULT_INTERNAL, "cannot start a slot's thread");
         slot->started = true;
-        become_idle(slot);
     }
     return 0;
 }
