@@ -25,7 +25,6 @@ struct waiting {
 
 struct finisher {
     struct pg *pg;
-    uint64_t session; /* of its connection, that was pinned */
     struct spool *spool;
     const char *node;
     pthread_t thread;
@@ -63,8 +62,6 @@ static void log_end(const char *what, const struct ending *ending, const struct 
 
 static void store(struct finisher *finisher, struct ending *const *endings, size_t count)
 {
-    struct fault ignored; /* whatever it is, the ends themselves meet it next */
-    (void)!queue_finish_pin(finisher->pg, &finisher->session, &ignored);
     queue_finish(finisher->pg, endings, count, false);
     for (size_t i = 0; i < count; i++)
         if (endings[i]->fate == ENDING_LATE)
@@ -329,7 +326,7 @@ static int open_parts(const struct finisher_config *config, struct finisher *fin
                       struct fault *fault)
 {
     if (spool_open(config->folder, &finisher->spool, fault) != 0 ||
-        pg_open(config->database, "worker finisher", &finisher->pg, fault) != 0)
+        pg_open_keyed(config->database, "worker finisher", &finisher->pg, fault) != 0)
         return -1;
     size_t kept = spool_count(finisher->spool);
     if (kept > 0)

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/cgroup_internal.h"
 
-#include "base/clock.h"
-
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-
-#define REMOVE_WAIT_MS 2000
-#define RETRY_NS 1000000
 
 struct cgroup {
     const struct cgroup_version *version;

@@ -136,11 +136,6 @@ size_t ending_size(const struct ending *ending);
 #define QUEUE_FINISH_MAX 64
 void queue_finish(struct pg *pg, struct ending *const *endings, size_t count, bool only_expired);
 
-/* For a connection that only stores ends: its plans are kept, and go by the indexes however short
- * the queue was when they were made. Call it before each queue_finish(); it does something only
- * after the connection was made (anew): *session, 0 at first, remembers that. */
-int queue_finish_pin(struct pg *pg, uint64_t *session, struct fault *fault) MUST_CHECK;
-
 /* Keeps the event of an ending that was ENDING_LATE; the execution stays lost.
  * FAULT_STATE_CONFLICT if it has one already. */
 int queue_finish_late(struct pg *pg, const struct ending *ending, const struct event *late,

@@ -238,19 +238,6 @@ void queue_finish(struct pg *pg, struct ending *const *endings, size_t count, bo
         (void)finish_split(pg, endings, count, only_expired);
 }
 
-int queue_finish_pin(struct pg *pg, uint64_t *session, struct fault *fault)
-{
-    if (*session == pg_session(pg))
-        return 0;
-    if (pg_execute(pg,
-                   "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
-                   "SET enable_hashjoin = off; SET enable_mergejoin = off",
-                   fault) != 0)
-        return -1;
-    *session = pg_session(pg);
-    return 0;
-}
-
 int queue_finish_late(struct pg *pg, const struct ending *ending, const struct event *late,
                       struct fault *fault)
 {
