@@ -9,9 +9,11 @@
 static const struct pg_statement set_tenants = {"set_tenants",
                                                 "SELECT set_config('sallyport.tenants', $1, true)"};
 /* The answer to COMMIT is sent after this: it waits little for a lock that all of the cluster
- * takes. The setting ends with the transaction, whose commit is what waits. */
+ * takes, and not at all for a disk, for what it says is gone after a crash anyway. The settings end
+ * with the transaction, whose commit is what would wait. */
 static const struct pg_statement tell = {
-    "tell", "SELECT set_config('lock_timeout', '50ms', true), count(pg_notify(c, ''))"
+    "tell", "SELECT set_config('lock_timeout', '50ms', true),"
+            " set_config('synchronous_commit', 'off', true), count(pg_notify(c, ''))"
             " FROM unnest(string_to_array($1, ',')) c"};
 
 static int prepare(struct pg *pg, const struct pg_statement *statement,
