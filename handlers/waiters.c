@@ -8,7 +8,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <string.h>
 #include <sys/eventfd.h>
 
 #define POLL_MS 250
@@ -87,53 +86,73 @@ static void collect(struct waiters *waiters, struct waiter **list, bool *ret_hur
     (void)pthread_mutex_unlock(&waiters->mutex);
 }
 
-/* `away`, once set, answers the rest of a round: one attempt to reach a database that is away is
- * enough. */
-static void answer(struct waiters *waiters, struct waiter *waiter, struct fault *away)
+static void prefer_applied(const struct waiter *waiter)
 {
-    AUTO_EXECUTION struct execution execution = {0};
-    struct fault fault;
-    struct request *request = waiter->request;
-    if (waiter->wait_ms > 0) {
-        char applied[32];
-        (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(waiter->wait_ms / 1000));
-        reply_header(request, "Preference-Applied", applied);
-    }
-    bool failed = away->code != FAULT_NONE;
-    if (failed)
-        fault = *away;
-    else
-        failed = executions_get(waiters->pg, waiter->tenant_id, &waiter->execution_id, &execution,
-                                &fault) != 0;
-    if (failed && fault.code == FAULT_UNAVAILABLE)
-        *away = fault;
-    if (failed)
-        (void)reply_fault(request, &fault);
-    else
-        (void)reply_execution(request,
-                              waiter->known || execution_state_is_end(execution.state) ? 200 : 202,
-                              &execution);
+    char applied[32];
+    (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(waiter->wait_ms / 1000));
+    if (waiter->wait_ms > 0)
+        reply_header(waiter->request, "Preference-Applied", applied);
+}
+
+/* It has been answered. */
+static void let_go(struct waiters *waiters, struct waiter *waiter)
+{
     (void)pthread_mutex_lock(&waiters->mutex);
     waiters->count--;
     (void)pthread_mutex_unlock(&waiters->mutex);
     free(waiter);
 }
 
-/* Of up to ASK_MAX waiters from *list on: marks in `ended` which have ended. */
-static void ask(struct waiters *waiters, struct waiter *const *asked, size_t count, bool *ended)
+/* As it is now. `away`, once set, answers the rest of a round: one attempt to reach a database that
+ * is away is enough. */
+static void answer_now(struct waiters *waiters, struct waiter *waiter, struct fault *away)
+{
+    AUTO_EXECUTION struct execution execution = {0};
+    struct fault fault = *away;
+    prefer_applied(waiter);
+    bool failed =
+        away->code != FAULT_NONE || executions_get(waiters->pg, waiter->tenant_id,
+                                                   &waiter->execution_id, &execution, &fault) != 0;
+    if (failed && fault.code == FAULT_UNAVAILABLE)
+        *away = fault;
+    if (failed)
+        (void)reply_fault(waiter->request, &fault);
+    else
+        (void)reply_execution(waiter->request,
+                              waiter->known || execution_state_is_end(execution.state) ? 200 : 202,
+                              &execution);
+    let_go(waiters, waiter);
+}
+
+/* Up to ASK_MAX of those that wait. */
+struct round {
+    struct waiters *waiters;
+    struct waiter *asked[ASK_MAX]; /* NULL: answered */
+    size_t count;
+};
+
+static void answer_end(void *context, size_t n, const struct execution *execution)
+{
+    struct round *round = context;
+    struct waiter *waiter = TAKE(round->asked[n]);
+    prefer_applied(waiter);
+    (void)reply_execution(waiter->request, 200, execution);
+    let_go(round->waiters, waiter);
+}
+
+static void answer_ended(struct round *round)
 {
     const char *tenants[ASK_MAX + 1];
     struct uuid ids[ASK_MAX];
-    for (size_t i = 0; i < count; i++) {
-        tenants[i] = asked[i]->tenant_id;
-        ids[i] = asked[i]->execution_id;
+    for (size_t i = 0; i < round->count; i++) {
+        tenants[i] = round->asked[i]->tenant_id;
+        ids[i] = round->asked[i]->execution_id;
     }
-    tenants[count] = NULL;
+    tenants[round->count] = NULL;
     struct fault fault;
-    if (executions_ended(waiters->pg, tenants, ids, count, ended, &fault) != 0) {
-        memset(ended, 0, count * sizeof *ended);
+    if (executions_ended(round->waiters->pg, tenants, ids, round->count, answer_end, round,
+                         &fault) != 0)
         log_warn("cannot ask for ended executions", "{s:s}", "detail", fault.detail);
-    }
 }
 
 /* Answers those that have ended or are out of time (all, where `all`); keeps the others. */
@@ -143,20 +162,21 @@ static void answer_due(struct waiters *waiters, struct waiter **list, bool all)
     struct fault away = {.code = FAULT_NONE};
     int64_t now = clock_monotonic_ms();
     while (*list != NULL) {
-        struct waiter *asked[ASK_MAX];
-        bool ended[ASK_MAX];
-        size_t count = 0;
-        while (*list != NULL && count < ASK_MAX) {
-            asked[count] = *list;
-            *list = asked[count++]->next;
+        struct round round = {.waiters = waiters};
+        while (*list != NULL && round.count < ASK_MAX) {
+            round.asked[round.count] = *list;
+            *list = round.asked[round.count++]->next;
         }
-        ask(waiters, asked, count, ended);
-        for (size_t i = 0; i < count; i++) {
-            if (all || ended[i] || asked[i]->deadline_ms <= now) {
-                answer(waiters, asked[i], &away);
+        answer_ended(&round);
+        for (size_t i = 0; i < round.count; i++) {
+            struct waiter *waiter = round.asked[i];
+            if (waiter == NULL)
+                continue;
+            if (all || waiter->deadline_ms <= now) {
+                answer_now(waiters, waiter, &away);
             } else {
-                asked[i]->next = kept;
-                kept = asked[i];
+                waiter->next = kept;
+                kept = waiter;
             }
         }
     }
@@ -188,7 +208,7 @@ int waiters_start(struct gateway *gateway, struct waiters **ret_waiters, struct 
     AUTO_PG struct pg *pg = NULL;
     if (waiters == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (pg_open(gateway->config.database, "api waiters", &pg, fault) != 0 ||
+    if (pg_open_keyed(gateway->config.database, "api waiters", &pg, fault) != 0 ||
         pg_listen(pg, NOTIFY_ENDED, fault) != 0)
         return -1;
     waiters->gateway = gateway;

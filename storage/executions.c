@@ -8,6 +8,7 @@
     " x.stderr_bytes, x.usage, x.finished_event_id,"                                               \
     " (SELECT l.idx FROM ledger_entry l WHERE l.event_id = x.finished_event_id LIMIT 1),"          \
     " (SELECT max(c.size) FROM ledger_checkpoint c)"
+#define COLUMN_COUNT 24
 
 void execution_free(struct execution *execution)
 {
@@ -166,28 +167,31 @@ int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
 }
 
 int executions_ended(struct pg *pg, const char *const *tenants, const struct uuid *ids,
-                     size_t count, bool *ret_ended, struct fault *fault)
+                     size_t count, executions_end *end, void *context, struct fault *fault)
 {
     static const struct pg_statement read = {
-        "executions_ended", "SELECT u.n FROM unnest($1::uuid[]) WITH ORDINALITY u(id, n)"
-                            " JOIN execution x ON x.execution_id = u.id"
-                            " WHERE x.tenant_id = ANY ($2)"};
+        "executions_ended",
+        "SELECT " COLUMNS ", u.n"
+        "  FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY u(execution_id, tenant_id, n)"
+        "  JOIN execution x ON x.execution_id = u.execution_id AND x.tenant_id = u.tenant_id"};
     AUTO_PG_ARRAY struct pg_array array = pg_array_new(PG_ARRAY_UUID);
     AUTO_PG_ARRAY struct pg_array names = pg_array_new(PG_ARRAY_TEXT);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         pg_array_uuid(&array, &ids[i]);
-    for (size_t i = 0; tenants != NULL && tenants[i] != NULL; i++)
         pg_array_text(&names, tenants[i]);
+    }
     struct pg_params params = {0};
     pg_array_bind(&params, &array);
     pg_array_bind(&params, &names);
     AUTO_PGRESULT PGresult *result = NULL;
     if (pg_query(pg, tenants, &read, &params, &result, fault) != 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        ret_ended[i] = false;
-    for (int row = 0; row < PQntuples(result); row++)
-        ret_ended[pg_get_int(result, row, 0) - 1] = true;
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct execution execution;
+        if (execution_read(result, row, &execution, fault) != 0)
+            return -1;
+        end(context, (size_t)pg_get_int(result, row, COLUMN_COUNT) - 1, &execution);
+    }
     return 0;
 }
 

@@ -64,9 +64,12 @@ struct execution_events {
 int executions_events(struct pg *pg, const char *tenant, const struct uuid *id,
                       struct execution_events *ret_events, struct fault *fault) MUST_CHECK;
 
-/* Of the given ids, those that have ended; for waiters. ret_ended has `count` places. */
+/* Of the executions ids[n], each of the tenant tenants[n] (NULL-terminated), those that have ended;
+ * for waiters. The execution is borrowed for the call. */
+typedef void executions_end(void *context, size_t n, const struct execution *execution);
 int executions_ended(struct pg *pg, const char *const *tenants, const struct uuid *ids,
-                     size_t count, bool *ret_ended, struct fault *fault) MUST_CHECK;
+                     size_t count, executions_end *end, void *context,
+                     struct fault *fault) MUST_CHECK;
 
 /* How many executions are queued or running, counted no further than at_most. */
 int executions_depth(struct pg *pg, int64_t at_most, int64_t *ret_depth,

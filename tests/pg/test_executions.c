@@ -330,6 +330,24 @@ static void what_belongs_to_one(void **state)
     }
 }
 
+/* Which of five have ended; what is told must be what is asked for. */
+struct ended {
+    const struct uuid *ids;
+    const char *const *tenants;
+    bool told[5];
+};
+
+static void note_end(void *context, size_t n, const struct execution *execution)
+{
+    struct ended *ended = context;
+    assert_true(n < ARRAY_LEN(ended->told) && !ended->told[n]);
+    assert_true(uuid_equal(&execution->id, &ended->ids[n]));
+    assert_string_equal(execution->tenant_id, ended->tenants[n]);
+    assert_true(execution_state_is_end(execution->state));
+    assert_true(execution->has_event);
+    ended->told[n] = true;
+}
+
 static void waiters_learn_who_has_ended(void **state)
 {
     struct scene *scene = *state;
@@ -337,16 +355,21 @@ static void waiters_learn_who_has_ended(void **state)
     struct history history = make_history(scene);
     struct uuid ids[] = {history.ids[11], history.ids[0], uuid_v7(), history.ids[3],
                          history.ids[5]};
-    const char *const both[] = {scene->tenant, scene->other, NULL};
-    const char *const other[] = {scene->other, NULL};
-    bool ended[5] = {true, true, true, true, true};
+    const char *const own[] = {scene->tenant, scene->tenant, scene->tenant,
+                               scene->tenant, scene->tenant, NULL};
+    /* The tenant of the fourth is asked for too, but not as the second's and its own. */
+    const char *const mixed[] = {scene->tenant, scene->other,  scene->tenant,
+                                 scene->other,  scene->tenant, NULL};
+    const char *const none[] = {NULL};
     static const bool expected[] = {false, true, false, true, false};
-    assert_ok(executions_ended(scene->api, both, ids, 5, ended, &fault));
-    assert_memory_equal(ended, expected, sizeof ended);
-    assert_ok(executions_ended(scene->api, other, ids, 5, ended, &fault));
+    struct ended ended = {.ids = ids, .tenants = own};
+    assert_ok(executions_ended(scene->api, own, ids, 5, note_end, &ended, &fault));
+    assert_memory_equal(ended.told, expected, sizeof expected);
+    struct ended apart = {.ids = ids, .tenants = mixed};
+    assert_ok(executions_ended(scene->api, mixed, ids, 5, note_end, &apart, &fault));
     for (int i = 0; i < 5; i++)
-        assert_false(ended[i]);
-    assert_ok(executions_ended(scene->api, both, ids, 0, ended, &fault));
+        assert_false(apart.told[i]);
+    assert_ok(executions_ended(scene->api, none, ids, 0, note_end, &ended, &fault));
     int64_t depth = 0;
     static const struct {
         int64_t at_most, expected;
