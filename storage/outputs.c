@@ -81,13 +81,7 @@ static int live_part(struct pg *tx, const struct claim *claim, const char *strea
     return 0;
 }
 
-/* Rows of execution_output on their way, flushed when they are many bytes. */
-struct output_rows {
-    struct pg_array ids, streams, places, tenants, data;
-    size_t bytes;
-};
-
-static struct output_rows output_rows_new(void)
+struct output_rows output_rows_new(void)
 {
     return (struct output_rows){.ids = pg_array_new(PG_ARRAY_UUID),
                                 .streams = pg_array_new(PG_ARRAY_TEXT),
@@ -96,7 +90,16 @@ static struct output_rows output_rows_new(void)
                                 .data = pg_array_new(PG_ARRAY_BYTEA)};
 }
 
-static void output_rows_free(struct output_rows *rows)
+void output_rows_bind(struct pg_params *params, struct output_rows *rows)
+{
+    pg_array_bind(params, &rows->ids);
+    pg_array_bind(params, &rows->streams);
+    pg_array_bind(params, &rows->places);
+    pg_array_bind(params, &rows->tenants);
+    pg_array_bind(params, &rows->data);
+}
+
+void output_rows_free(struct output_rows *rows)
 {
     pg_array_free(&rows->ids);
     pg_array_free(&rows->streams);
@@ -116,11 +119,7 @@ static int output_rows_flush(struct pg *tx, struct output_rows *rows, struct fau
     if (rows->bytes == 0)
         return 0;
     struct pg_params params = {0};
-    pg_array_bind(&params, &rows->ids);
-    pg_array_bind(&params, &rows->streams);
-    pg_array_bind(&params, &rows->places);
-    pg_array_bind(&params, &rows->tenants);
-    pg_array_bind(&params, &rows->data);
+    output_rows_bind(&params, rows);
     if (pg_step(tx, &insert, &params, NULL, fault) != 0)
         return -1;
     output_rows_free(rows);
@@ -128,22 +127,51 @@ static int output_rows_flush(struct pg *tx, struct output_rows *rows, struct fau
     return 0;
 }
 
-static int output_rows_add(struct pg *tx, struct output_rows *rows, const struct ending *ending,
-                           const char *stream, struct span data, struct fault *fault)
+/* The chunk at `at`; its length. */
+static size_t output_rows_add(struct output_rows *rows, const struct ending *ending,
+                              const char *stream, struct span data, size_t at)
+{
+    size_t len = data.len - at < OUTPUT_CHUNK_MAX ? data.len - at : OUTPUT_CHUNK_MAX;
+    pg_array_uuid(&rows->ids, &ending->claim.execution_id);
+    pg_array_text(&rows->streams, stream);
+    pg_array_int(&rows->places, (int64_t)at);
+    pg_array_text(&rows->tenants, ending->tenant_id);
+    pg_array_bytes(&rows->data, span_of(data.data + at, len));
+    rows->bytes += len;
+    return len;
+}
+
+bool output_rows_fill(struct output_rows *rows, struct ending *const *endings, size_t count)
+{
+    size_t bytes = 0;
+    bool live = false;
+    for (size_t i = 0; i < count; i++) {
+        bytes += endings[i]->stdout_stored.len + endings[i]->stderr_stored.len;
+        live |= endings[i]->live;
+    }
+    if (live || bytes > STATEMENT_BYTES)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct span out = endings[i]->stdout_stored, err = endings[i]->stderr_stored;
+        for (size_t at = 0; at < out.len;)
+            at += output_rows_add(rows, endings[i], "stdout", out, at);
+        for (size_t at = 0; at < err.len;)
+            at += output_rows_add(rows, endings[i], "stderr", err, at);
+    }
+    return true;
+}
+
+static int write_stream(struct pg *tx, struct output_rows *rows, const struct ending *ending,
+                        const char *stream, struct span data, struct fault *fault)
 {
     size_t at = 0;
     if (ending->live && live_part(tx, &ending->claim, stream, data, &at, fault) != 0)
         return -1;
-    for (size_t len; at < data.len; at += len) {
-        len = data.len - at < OUTPUT_CHUNK_MAX ? data.len - at : OUTPUT_CHUNK_MAX;
-        if (rows->bytes + len > STATEMENT_BYTES && output_rows_flush(tx, rows, fault) != 0)
+    while (at < data.len) {
+        if (rows->bytes + OUTPUT_CHUNK_MAX > STATEMENT_BYTES &&
+            output_rows_flush(tx, rows, fault) != 0)
             return -1;
-        pg_array_uuid(&rows->ids, &ending->claim.execution_id);
-        pg_array_text(&rows->streams, stream);
-        pg_array_int(&rows->places, (int64_t)at);
-        pg_array_text(&rows->tenants, ending->tenant_id);
-        pg_array_bytes(&rows->data, span_of(data.data + at, len));
-        rows->bytes += len;
+        at += output_rows_add(rows, ending, stream, data, at);
     }
     return 0;
 }
@@ -151,11 +179,10 @@ static int output_rows_add(struct pg *tx, struct output_rows *rows, const struct
 int outputs_write_ends(struct pg *tx, struct ending *const *endings, size_t count,
                        struct fault *fault)
 {
-    AUTO(output_rows_free) struct output_rows rows = output_rows_new();
+    AUTO_OUTPUT_ROWS struct output_rows rows = output_rows_new();
     for (size_t i = 0; i < count; i++)
-        if (output_rows_add(tx, &rows, endings[i], "stdout", endings[i]->stdout_stored, fault) !=
-                0 ||
-            output_rows_add(tx, &rows, endings[i], "stderr", endings[i]->stderr_stored, fault) != 0)
+        if (write_stream(tx, &rows, endings[i], "stdout", endings[i]->stdout_stored, fault) != 0 ||
+            write_stream(tx, &rows, endings[i], "stderr", endings[i]->stderr_stored, fault) != 0)
             return -1;
     return output_rows_flush(tx, &rows, fault);
 }

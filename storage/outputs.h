@@ -28,6 +28,20 @@ struct output_chunk {
 int outputs_write_live(struct pg *pg, const struct output_chunk *chunks, size_t count,
                        bool *ret_stored, struct fault *fault) MUST_CHECK;
 
+/* Rows of execution_output on their way: unnest(uuid[], text[], bigint[], text[], bytea[])
+ * u(execution_id, stream, n, tenant_id, data). */
+struct output_rows {
+    struct pg_array ids, streams, places, tenants, data;
+    size_t bytes;
+};
+#define AUTO_OUTPUT_ROWS AUTO(output_rows_free)
+struct output_rows output_rows_new(void);
+void output_rows_bind(struct pg_params *params, struct output_rows *rows);
+void output_rows_free(struct output_rows *rows);
+/* Adds the streams of ends, where one statement can take them all. False, and nothing is added:
+ * there are too many bytes, or some may be stored already; then outputs_write_ends() has to. */
+bool output_rows_fill(struct output_rows *rows, struct ending *const *endings, size_t count);
+
 /* A step of the transaction that ends executions, which has their queue rows: stores their streams
  * from where live chunks end. FAULT_INTERNAL if those are not how a stream begins: then nobody may
  * say that they are. */

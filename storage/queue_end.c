@@ -28,17 +28,23 @@ enum column {
     C_STDERR_BYTES,
     C_USAGE,
     C_EVENT,
+    C_EVENT_TYPE,
+    C_EVENT_SUBJECT,
+    C_EVENT_HASH,
+    C_EVENT_BODY,
     COLUMN_COUNT
 };
 
 static const enum pg_array_kind column_kinds[COLUMN_COUNT] = {
-    [C_EXECUTION] = PG_ARRAY_UUID,    [C_WORKER_ID] = PG_ARRAY_UUID,
-    [C_FENCE] = PG_ARRAY_INT8,        [C_STATE] = PG_ARRAY_TEXT,
-    [C_REASON] = PG_ARRAY_TEXT,       [C_EXIT_CODE] = PG_ARRAY_INT8,
-    [C_SIGNAL] = PG_ARRAY_INT8,       [C_FINISHED] = PG_ARRAY_TIME,
-    [C_WORKER] = PG_ARRAY_TEXT,       [C_STDOUT_BYTES] = PG_ARRAY_INT8,
-    [C_STDERR_BYTES] = PG_ARRAY_INT8, [C_USAGE] = PG_ARRAY_TEXT,
-    [C_EVENT] = PG_ARRAY_UUID,
+    [C_EXECUTION] = PG_ARRAY_UUID,     [C_WORKER_ID] = PG_ARRAY_UUID,
+    [C_FENCE] = PG_ARRAY_INT8,         [C_STATE] = PG_ARRAY_TEXT,
+    [C_REASON] = PG_ARRAY_TEXT,        [C_EXIT_CODE] = PG_ARRAY_INT8,
+    [C_SIGNAL] = PG_ARRAY_INT8,        [C_FINISHED] = PG_ARRAY_TIME,
+    [C_WORKER] = PG_ARRAY_TEXT,        [C_STDOUT_BYTES] = PG_ARRAY_INT8,
+    [C_STDERR_BYTES] = PG_ARRAY_INT8,  [C_USAGE] = PG_ARRAY_TEXT,
+    [C_EVENT] = PG_ARRAY_UUID,         [C_EVENT_TYPE] = PG_ARRAY_TEXT,
+    [C_EVENT_SUBJECT] = PG_ARRAY_TEXT, [C_EVENT_HASH] = PG_ARRAY_BYTEA,
+    [C_EVENT_BODY] = PG_ARRAY_BYTEA,
 };
 
 static void add_int_unless(struct pg_array *array, int value, int none)
@@ -63,24 +69,30 @@ static void add_row(struct pg_array *columns, const struct ending *ending)
     pg_array_int(&columns[C_STDOUT_BYTES], ending->stdout_bytes);
     pg_array_int(&columns[C_STDERR_BYTES], ending->stderr_bytes);
     pg_array_text(&columns[C_USAGE], ending->usage);
-    pg_array_uuid(&columns[C_EVENT], &ending->event->id);
+    const struct event *event = ending->event;
+    pg_array_uuid(&columns[C_EVENT], &event->id);
+    pg_array_text(&columns[C_EVENT_TYPE], event_type_name(event->type));
+    pg_array_text(&columns[C_EVENT_SUBJECT], event->subject);
+    pg_array_bytes(&columns[C_EVENT_HASH], span_of(event->hash.bytes, DIGEST_LEN));
+    pg_array_bytes(&columns[C_EVENT_BODY], span_of(event->bytes, event->len));
 }
 
-/* The queue row decides: whoever deletes it ends the execution. Rows are locked in one order, or
- * two batches with some in common would wait for each other. */
-static const struct pg_statement move = {
+/* The queue row decides: whoever deletes it ends the execution, and only of those the outputs and
+ * the events are inserted. Rows are locked in one order, or two batches with some in common would
+ * wait for each other. */
+static const struct pg_statement finish = {
     "queue_finish",
     "WITH item AS ("
     "  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],"
     "    $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[],"
-    "    $12::text[], $13::uuid[])"
+    "    $12::text[], $13::uuid[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])"
     "  AS u(execution_id, worker_id, fence, state, reason, exit_code, signal, finished_at, worker,"
-    "       stdout_bytes, stderr_bytes, usage, event_id)"
+    "       stdout_bytes, stderr_bytes, usage, event_id, type, subject, hash, body)"
     "), held AS MATERIALIZED ("
     "  SELECT q.execution_id FROM item i JOIN execution_queue q USING (execution_id)"
     "    JOIN execution_active a USING (execution_id)"
     "   WHERE q.worker_id = i.worker_id AND q.fence = i.fence"
-    "     AND (NOT $14 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id"
+    "     AND (NOT $18 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id"
     "                                    AND w.lease_expires_at > now()))"
     "   ORDER BY q.execution_id FOR UPDATE OF q, a"
     "), q AS ("
@@ -88,6 +100,16 @@ static const struct pg_statement move = {
     "), a AS ("
     "  DELETE FROM execution_active x USING held WHERE x.execution_id = held.execution_id"
     "  RETURNING x.*"
+    "), said AS ("
+    "  INSERT INTO event (event_id, tenant_id, type, subject, execution_id, hash, body)"
+    "  SELECT i.event_id, a.tenant_id, i.type, i.subject, execution_id, i.hash, i.body"
+    "    FROM a JOIN item i USING (execution_id)"
+    "), wrote AS ("
+    "  INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
+    "  SELECT execution_id, o.stream, o.n::integer, a.tenant_id, o.data"
+    "    FROM unnest($19::uuid[], $20::text[], $21::bigint[], $22::text[], $23::bytea[])"
+    "         o(execution_id, stream, n, tenant_id, data) JOIN a USING (execution_id)"
+    "   ORDER BY execution_id, o.stream, o.n"
     ") INSERT INTO execution (execution_id, tenant_id, state, reason, exit_code, signal,"
     "   submitted_at, started_at, finished_at, worker, task_id, operator_id, correlation_id,"
     "   source, action, target_urn, tool_sha256, manifest_sha256, api_key_id, kid, token,"
@@ -110,41 +132,29 @@ static struct ending *find(struct ending *const *endings, size_t count, const st
     return NULL;
 }
 
-/* Those that are moved become ENDING_STORED, which they are after the commit; the others GONE. */
-static int move_to_history(struct pg *tx, struct ending *const *endings, size_t count,
-                           bool only_expired, size_t *ret_moved, struct fault *fault)
+/* Those whose queue row was theirs are ENDING_STORED, which they are after the commit, and first in
+ * ret_moved; the others are GONE. */
+static size_t sort_out(struct ending *const *endings, size_t count, const PGresult *moved,
+                       struct ending **ret_moved)
 {
-    struct pg_array columns[COLUMN_COUNT];
-    struct pg_params params = {0};
-    for (int c = 0; c < COLUMN_COUNT; c++)
-        columns[c] = pg_array_new(column_kinds[c]);
-    for (size_t i = 0; i < count; i++)
-        add_row(columns, endings[i]);
-    for (int c = 0; c < COLUMN_COUNT; c++)
-        pg_array_bind(&params, &columns[c]);
-    pg_bool(&params, only_expired);
-    AUTO_PGRESULT PGresult *result = NULL;
-    int status = pg_step(tx, &move, &params, &result, fault);
-    for (int c = 0; c < COLUMN_COUNT; c++)
-        pg_array_free(&columns[c]);
-    if (status != 0)
-        return -1;
+    size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         endings[i]->fate = ENDING_GONE;
         (void)claim_lost(&endings[i]->fault);
     }
-    for (int row = 0; row < PQntuples(result); row++) {
-        struct uuid id = pg_get_uuid(result, row, 0);
+    for (int row = 0; row < PQntuples(moved); row++) {
+        struct uuid id = pg_get_uuid(moved, row, 0);
         struct ending *ending = find(endings, count, &id);
-        if (ending != NULL)
-            ending->fate = ENDING_STORED;
+        if (ending == NULL)
+            continue;
+        ending->fate = ENDING_STORED;
+        ret_moved[n++] = ending;
     }
-    *ret_moved = (size_t)PQntuples(result);
-    return 0;
+    return n;
 }
 
 /* What the history says of those that are gone: this very end, or that its run was lost. */
-static int look_up_gone(struct pg *tx, struct ending *const *endings, size_t count,
+static int look_up_gone(struct pg *pg, struct ending *const *endings, size_t count,
                         struct fault *fault)
 {
     static const struct pg_statement read = {
@@ -157,7 +167,7 @@ static int look_up_gone(struct pg *tx, struct ending *const *endings, size_t cou
     struct pg_params params = {0};
     pg_array_bind(&params, &ids);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_step(tx, &read, &params, &result, fault) != 0)
+    if (pg_query_as(pg, NULL, &read, &params, &result, fault) != 0)
         return -1;
     for (int row = 0; row < PQntuples(result); row++) {
         struct uuid id = pg_get_uuid(result, row, 0), event_id = pg_get_uuid(result, row, 1);
@@ -176,30 +186,49 @@ static int look_up_gone(struct pg *tx, struct ending *const *endings, size_t cou
 
 /* ---- the commit ---- */
 
+/* In one round trip, unless the outputs need steps of their own. That somebody's end is told where
+ * none is stored does no harm: it may be that an earlier commit was not, for its answer was lost.
+ */
+static int finish_all(struct pg *tx, const struct pg_params *params, bool whole,
+                      struct ending *const *endings, size_t count, size_t *ret_moved,
+                      struct fault *fault)
+{
+    struct ending *moved[QUEUE_FINISH_MAX];
+    AUTO_PGRESULT PGresult *result = NULL;
+    pg_tell(tx, NOTIFY_ENDED);
+    pg_tell(tx, NOTIFY_EVENT);
+    if ((whole ? pg_commit(tx, &finish, params, &result, fault)
+               : pg_step(tx, &finish, params, &result, fault)) != 0)
+        return -1;
+    *ret_moved = sort_out(endings, count, result, moved);
+    return whole || (outputs_write_ends(tx, moved, *ret_moved, fault) == 0 &&
+                     pg_commit(tx, NULL, NULL, NULL, fault) == 0)
+               ? 0
+               : -1;
+}
+
 static int finish_once(struct pg *pg, struct ending *const *endings, size_t count,
                        bool only_expired, struct fault *fault)
 {
-    struct ending *moved[QUEUE_FINISH_MAX];
-    const struct event *events[QUEUE_FINISH_MAX];
-    size_t moved_count = 0, n = 0;
+    struct pg_array columns[COLUMN_COUNT];
+    AUTO_OUTPUT_ROWS struct output_rows outputs = output_rows_new();
+    struct pg_params params = {0};
+    size_t moved = 0;
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        columns[c] = pg_array_new(column_kinds[c]);
+    for (size_t i = 0; i < count; i++)
+        add_row(columns, endings[i]);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_bind(&params, &columns[c]);
+    pg_bool(&params, only_expired);
+    bool whole = output_rows_fill(&outputs, endings, count);
+    output_rows_bind(&params, &outputs);
     AUTO_PG_TX struct pg *tx = pg;
     pg_begin(tx, NULL);
-    if (move_to_history(tx, endings, count, only_expired, &moved_count, fault) != 0)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        if (endings[i]->fate != ENDING_STORED)
-            continue;
-        moved[n] = endings[i];
-        events[n++] = endings[i]->event;
-    }
-    if (n != moved_count)
-        return fault_set(fault, FAULT_INTERNAL, "an execution is in a batch of ends twice");
-    if (n < count && look_up_gone(tx, endings, count, fault) != 0)
-        return -1;
-    pg_tell(tx, NOTIFY_ENDED);
-    if (n == 0) /* it may be that an earlier commit was not told, for its answer was lost */
-        return pg_commit(tx, NULL, NULL, NULL, fault);
-    return outputs_write_ends(tx, moved, n, fault) != 0 ? -1 : events_commit(tx, events, n, fault);
+    int status = finish_all(tx, &params, whole, endings, count, &moved, fault);
+    for (int c = 0; c < COLUMN_COUNT; c++)
+        pg_array_free(&columns[c]);
+    return status == 0 && moved < count ? look_up_gone(pg, endings, count, fault) : status;
 }
 
 static void fail_all(struct ending *const *endings, size_t count, const struct fault *fault)
