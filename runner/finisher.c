@@ -89,7 +89,8 @@ static void line_add(struct finisher *finisher, struct waiting *waiting)
     finisher->last = waiting;
 }
 
-int finisher_store(struct finisher *finisher, struct ending *ending, struct fault *fault)
+int finisher_store(struct finisher *finisher, struct ending *ending, finisher_meanwhile *meanwhile,
+                   void *context, struct fault *fault)
 {
     struct waiting waiting = {.ending = ending};
     if (sem_init(&waiting.decided, 0, 0) != 0)
@@ -98,6 +99,7 @@ int finisher_store(struct finisher *finisher, struct ending *ending, struct faul
     line_add(finisher, &waiting);
     (void)pthread_cond_signal(&finisher->changed);
     (void)pthread_mutex_unlock(&finisher->mutex);
+    meanwhile(context);
     while (sem_wait(&waiting.decided) != 0)
         ;
     (void)sem_destroy(&waiting.decided);

@@ -23,11 +23,14 @@ struct finisher_config {
 int finisher_start(const struct finisher_config *config, struct finisher **ret_finisher,
                    struct fault *fault) MUST_CHECK;
 
+/* What is done by the caller's thread while another stores its end. */
+typedef void finisher_meanwhile(void *context);
+
 /* Stores one end; from any thread, several at once. 0: the database has it, or the disk, or it is
  * kept as a late result. FAULT_STATE_CONFLICT if the claim does not hold any more; other faults are
  * the database's refusal of this very end. Waits as long as neither database nor disk takes it. */
-int finisher_store(struct finisher *finisher, struct ending *ending,
-                   struct fault *fault) MUST_CHECK;
+int finisher_store(struct finisher *finisher, struct ending *ending, finisher_meanwhile *meanwhile,
+                   void *context, struct fault *fault) MUST_CHECK;
 
 /* Nobody has time any more: what neither database nor disk takes fails from now on. */
 void finisher_give_up(struct finisher *finisher);

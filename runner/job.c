@@ -14,6 +14,7 @@
 static void job_free(struct job *job)
 {
     struct fault ignored;
+    sandbox_remains_cleanup(&job->remains);
     if (job->folder != NULL)
         (void)!dir_remove(job->folder, &ignored);
     cache_release(job->entry);
@@ -187,7 +188,8 @@ static int run(struct job *job, struct sandbox_result *ret_result, struct fault 
         .sink_context = &tap,
         .watch = &tap.watch,
     };
-    int status = sandbox_run(worker->config.sandbox, &sandbox_job, ret_result, fault);
+    int status =
+        sandbox_run(worker->config.sandbox, &sandbox_job, ret_result, &job->remains, fault);
     job->live = live_leave(&tap);
     return status;
 }

@@ -151,6 +151,7 @@ struct job {
     int64_t started_ms; /* 0: not yet */
     bool live;          /* some of its output may have been stored while it ran */
     struct event *started_event;
+    struct sandbox_remains remains; /* of its run */
 };
 
 /* Brings what the slot was given to an end; false if it was given back, to be tried again a little

@@ -233,25 +233,27 @@ static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *
 
 int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
                struct gvisor_watched *watched, struct sandbox_result *ret_result,
-               struct fault *fault)
+               struct bundle **ret_bundle, struct fault *fault)
 {
-    if (gvisor_binary_check(gvisor, fault) != 0)
+    *ret_bundle = NULL;
+    if (gvisor_binary_check(gvisor, fault) != 0 ||
+        bundle_make(gvisor->run_dir, job, gvisor->uid, gvisor->gid, ret_bundle, fault) != 0)
         return -1;
-    struct bundle *bundle = NULL;
-    if (bundle_make(gvisor->run_dir, job, gvisor->uid, gvisor->gid, &bundle, fault) != 0)
-        return -1;
-    int result = run_in_bundle(gvisor, job, bundle, watched, ret_result, fault);
-    struct fault left = {0};
-    if (bundle_remove(bundle, &left) != 0 && result == 0 && ret_result->detail[0] == '\0')
-        (void)snprintf(ret_result->detail, sizeof ret_result->detail, "left behind: %.200s",
-                       left.detail);
-    return result;
+    return run_in_bundle(gvisor, job, *ret_bundle, watched, ret_result, fault);
 }
 
 static int run(void *state, const struct sandbox_job *job, struct sandbox_result *ret_result,
-               struct fault *fault)
+               void **ret_remains, struct fault *fault)
 {
-    return gvisor_run(state, job, NULL, ret_result, fault);
+    struct bundle *bundle;
+    int status = gvisor_run(state, job, NULL, ret_result, &bundle, fault);
+    *ret_remains = bundle;
+    return status;
+}
+
+static int clear(void *remains, struct fault *fault)
+{
+    return bundle_remove(remains, fault);
 }
 
 /* ---- opening and checking ---- */
@@ -369,6 +371,7 @@ const struct sandbox_backend sandbox_gvisor = {
     .sweep = gvisor_sweep,
     .probe = probe,
     .run = run,
+    .clear = clear,
     .ready = ready,
     .check = check,
     .close = gvisor_close,

@@ -130,10 +130,11 @@ struct gvisor_watched {
     bool told;             /* after it: struct gvisor_seen */
 };
 
-/* One run, begun to end. `watched` may be NULL. */
+/* One run, begun to end. `watched` may be NULL. *ret_bundle (NULL: none was made) is the caller's
+ * to remove, whatever is returned. */
 int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
                struct gvisor_watched *watched, struct sandbox_result *ret_result,
-               struct fault *fault) MUST_CHECK;
+               struct bundle **ret_bundle, struct fault *fault) MUST_CHECK;
 
 /* Starts a sandbox with a few instructions of ours inside and examines it from the host, what holds
  * being looked at and not claimed. Adds a line a promise to `report` (NULL: none). */

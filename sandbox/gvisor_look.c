@@ -300,7 +300,12 @@ static int run_probe(struct observed *observed, const char *root, struct sandbox
         .sink = look,
         .sink_context = observed,
     };
-    return gvisor_run(observed->gvisor, &job, &observed->watched, result, fault);
+    struct bundle *bundle;
+    struct fault left;
+    int status = gvisor_run(observed->gvisor, &job, &observed->watched, result, &bundle, fault);
+    if (bundle_remove(bundle, &left) != 0 && status == 0)
+        status = fault_set(fault, FAULT_UNAVAILABLE, "left behind: %s", left.detail);
+    return status;
 }
 
 /* Its run as a whole: it was looked at, and ended because we had seen enough. */

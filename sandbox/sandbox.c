@@ -257,9 +257,33 @@ int sandbox_ready(struct sandbox *sandbox, struct fault *fault)
 }
 
 int sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job,
-                struct sandbox_result *ret_result, struct fault *fault)
+                struct sandbox_result *ret_result, struct sandbox_remains *ret_remains,
+                struct fault *fault)
 {
+    struct sandbox_remains remains = {.backend = sandbox->backend};
+    struct fault left;
+    if (ret_remains != NULL)
+        *ret_remains = (struct sandbox_remains){0};
     if (job_check(job, fault) != 0)
         return -1;
-    return sandbox->backend->run(sandbox->state, job, ret_result, fault);
+    int status = sandbox->backend->run(sandbox->state, job, ret_result, &remains.what, fault);
+    if (ret_remains != NULL)
+        *ret_remains = remains;
+    else if (sandbox_clear(&remains, &left) != 0 && status == 0 && ret_result->detail[0] == '\0')
+        (void)snprintf(ret_result->detail, sizeof ret_result->detail, "left behind: %.200s",
+                       left.detail);
+    return status;
+}
+
+int sandbox_clear(struct sandbox_remains *remains, struct fault *fault)
+{
+    struct sandbox_remains taken = *remains;
+    *remains = (struct sandbox_remains){0};
+    return taken.what == NULL ? 0 : taken.backend->clear(taken.what, fault);
+}
+
+void sandbox_remains_cleanup(struct sandbox_remains *remains)
+{
+    struct fault ignored;
+    (void)!sandbox_clear(remains, &ignored);
 }

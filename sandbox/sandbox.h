@@ -201,8 +201,11 @@ struct sandbox_backend {
     /* Looks at the host and, by a real run, at the runtime: what holds, as the two objects of
      * the events (owned by the caller). A fault if anything the contract asks is missing. */
     int (*probe)(void *state, json_t **ret_checks, json_t **ret_runtime, struct fault *fault);
+    /* *ret_remains (NULL: there are none) is set whatever is returned. */
     int (*run)(void *state, const struct sandbox_job *job, struct sandbox_result *ret_result,
-               struct fault *fault);
+               void **ret_remains, struct fault *fault);
+    /* Removes the remains, and frees them also where that fails. */
+    int (*clear)(void *remains, struct fault *fault);
     /* Cheap: what may have gone since the probe, before each run. */
     int (*ready)(void *state, struct fault *fault);
     /* All that open, sweep and probe would do, without stopping at the first thing missing. */
@@ -238,11 +241,25 @@ json_t *sandbox_checks_of(const struct sandbox *sandbox, uid_t uid);
 /* 0 if a run could be started now; FAULT_UNAVAILABLE says what has gone since the probe. */
 int sandbox_ready(struct sandbox *sandbox, struct fault *fault) MUST_CHECK;
 
-/* Runs the job to its end and leaves nothing behind. 0: *ret_result says what became of it
- * (free with sandbox_result_free()). -1: no process was started (FAULT_MANIFEST_INVALID for a
- * job that cannot be, FAULT_UNAVAILABLE or FAULT_INTERNAL for a host that could not). */
+/* Files that nobody uses any more: all that a run leaves. */
+struct sandbox_remains {
+    const struct sandbox_backend *backend; /* NULL: none */
+    void *what;
+};
+#define AUTO_SANDBOX_REMAINS AUTO(sandbox_remains_cleanup)
+
+/* Runs the job to its end: no process, mount or cgroup of it is left. 0: *ret_result says what
+ * became of it (free with sandbox_result_free()). -1: no process was started
+ * (FAULT_MANIFEST_INVALID for a job that cannot be, FAULT_UNAVAILABLE or FAULT_INTERNAL for a host
+ * that could not). Its files are removed too, or, unless ret_remains is NULL, are what the caller
+ * has to clear, whatever was returned. */
 int sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job,
-                struct sandbox_result *ret_result, struct fault *fault) MUST_CHECK;
+                struct sandbox_result *ret_result, struct sandbox_remains *ret_remains,
+                struct fault *fault) MUST_CHECK;
+
+/* Removes them, once; what cannot be removed now the next start of a worker sweeps. */
+int sandbox_clear(struct sandbox_remains *remains, struct fault *fault) MUST_CHECK;
+void sandbox_remains_cleanup(struct sandbox_remains *remains);
 
 void sandbox_free(struct sandbox *sandbox);
 void sandbox_cleanup(struct sandbox **sandbox);

@@ -243,7 +243,7 @@ __attribute__((unused)) static struct sandbox_result harness_run(struct harness 
     struct fault fault = {0};
     job.id = text.text;
     job.rootfs = harness->root;
-    if (sandbox_run(harness->sandbox, &job, &result, &fault) != 0)
+    if (sandbox_run(harness->sandbox, &job, &result, NULL, &fault) != 0)
         fail_msg("not run: %s: %s", fault_name(fault.code), fault.detail);
     return result;
 }

@@ -158,7 +158,7 @@ static void test_odd_bytes(void **state)
     job.id = text.text;
     job.rootfs = harness->root;
     job.argv = (const char *const[]){ESCAPE, "echo_rest", "\xff\xfe", NULL};
-    assert_int_equal(sandbox_run(harness->sandbox, &job, &none, &fault), -1);
+    assert_int_equal(sandbox_run(harness->sandbox, &job, &none, NULL, &fault), -1);
     assert_int_equal(fault.code, FAULT_MANIFEST_INVALID);
 }
 

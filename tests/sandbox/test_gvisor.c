@@ -168,7 +168,7 @@ static void test_unsafe_inputs_are_refused(void **state)
         job.input_count = 1;
         struct sandbox_result result = {0};
         struct fault fault = {0};
-        assert_int_equal(sandbox_run(harness->sandbox, &job, &result, &fault), -1);
+        assert_int_equal(sandbox_run(harness->sandbox, &job, &result, NULL, &fault), -1);
         assert_true(fault.detail[0] != '\0');
     }
     assert_int_equal(unlink(target) | unlink(link_path), 0);

@@ -152,7 +152,7 @@ static void test_impossible_limits_are_refused(void **state)
         *limits[which] = 0;
         struct sandbox_result result = {0};
         struct fault fault = {0};
-        assert_int_equal(sandbox_run(harness->sandbox, &job, &result, &fault), -1);
+        assert_int_equal(sandbox_run(harness->sandbox, &job, &result, NULL, &fault), -1);
         assert_int_equal(fault.code, FAULT_MANIFEST_INVALID);
     }
 }

@@ -39,7 +39,7 @@ static void crashing_worker(const struct harness *harness, const char *state, in
     job.sink = tell;
     job.sink_context = &ready;
     if (sandbox_open(&sandbox_gvisor, &config, &sandbox, &fault) == 0)
-        (void)!sandbox_run(sandbox, &job, &result, &fault);
+        (void)!sandbox_run(sandbox, &job, &result, NULL, &fault);
     _exit(1);
 }
 

@@ -13,7 +13,7 @@
 
 struct notes {
     char calls[64];
-    bool fail_sweep, fail_probe;
+    bool fail_sweep, fail_probe, fail_clear;
     int runs;
 };
 
@@ -53,13 +53,19 @@ static int note_probe(void *state, json_t **ret_checks, json_t **ret_runtime, st
 }
 
 static int note_run(void *state, const struct sandbox_job *job, struct sandbox_result *ret_result,
-                    struct fault *fault)
+                    void **ret_remains, struct fault *fault)
 {
     (void)job, (void)fault;
+    *ret_remains = state;
     struct notes *notes = state;
     notes->runs++;
     *ret_result = (struct sandbox_result){.end = SANDBOX_EXITED, .exit_code = 5};
     return 0;
+}
+
+static int note_clear(void *remains, struct fault *fault)
+{
+    return note(remains, "clear")->fail_clear ? fault_set(fault, FAULT_INTERNAL, "it stays") : 0;
 }
 
 static void note_close(void *state)
@@ -73,6 +79,7 @@ static const struct sandbox_backend backend = {
     .sweep = note_sweep,
     .probe = note_probe,
     .run = note_run,
+    .clear = note_clear,
     .close = note_close,
 };
 
@@ -132,7 +139,7 @@ static void expect(struct sandbox *sandbox, const struct sandbox_job *job, enum 
 {
     AUTO_SANDBOX_RESULT struct sandbox_result result = {0};
     struct fault fault = {0};
-    int got = sandbox_run(sandbox, job, &result, &fault);
+    int got = sandbox_run(sandbox, job, &result, NULL, &fault);
     if (fault.code != code || (got == 0) != (code == FAULT_NONE))
         fail_msg("%d %s (%s), expected %s", got, fault_name(fault.code), fault.detail,
                  fault_name(code));
@@ -203,6 +210,38 @@ static void test_every_limit_is_wanted(void **state)
     assert_int_equal(notes.runs, 0);
 }
 
+static void test_what_a_run_leaves(void **state)
+{
+    (void)state;
+    struct notes notes = {0};
+    AUTO_SANDBOX struct sandbox *sandbox = NULL;
+    struct sandbox_job job = good();
+    struct sandbox_result result;
+    struct sandbox_remains remains;
+    struct fault fault = {0};
+    assert_int_equal(open_with(&notes, &sandbox, &fault), 0);
+    assert_int_equal(sandbox_run(sandbox, &job, &result, NULL, &fault), 0);
+    assert_string_equal(notes.calls, "open sweep probe clear ");
+    assert_int_equal(sandbox_run(sandbox, &job, &result, &remains, &fault), 0);
+    assert_string_equal(notes.calls, "open sweep probe clear ");
+    assert_int_equal(sandbox_clear(&remains, &fault), 0);
+    assert_int_equal(sandbox_clear(&remains, &fault), 0);
+    assert_string_equal(notes.calls, "open sweep probe clear clear ");
+    assert_string_equal(result.detail, "");
+
+    notes.fail_clear = true;
+    assert_int_equal(sandbox_run(sandbox, &job, &result, NULL, &fault), 0);
+    assert_string_equal(result.detail, "left behind: it stays");
+    assert_int_equal(sandbox_run(sandbox, &job, &result, &remains, &fault), 0);
+    assert_int_equal(sandbox_clear(&remains, &fault), -1);
+    assert_int_equal(fault.code, FAULT_INTERNAL);
+    sandbox_remains_cleanup(&remains);
+    job.argv = NULL;
+    assert_int_equal(sandbox_run(sandbox, &job, &result, &remains, &fault), -1);
+    sandbox_remains_cleanup(&remains);
+    assert_string_equal(notes.calls, "open sweep probe clear clear clear clear ");
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -227,11 +266,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sweeps_then_probes),
-        cmocka_unit_test(test_a_failed_opening_closes),
-        cmocka_unit_test(test_jobs_that_cannot_be),
-        cmocka_unit_test(test_every_limit_is_wanted),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_sweeps_then_probes),  cmocka_unit_test(test_a_failed_opening_closes),
+        cmocka_unit_test(test_jobs_that_cannot_be), cmocka_unit_test(test_every_limit_is_wanted),
+        cmocka_unit_test(test_what_a_run_leaves),   cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
