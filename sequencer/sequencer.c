@@ -145,11 +145,17 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
 {
     bool any;
     *ret_more = false;
-    if (!s->vouched || clock_monotonic_ms() < s->order_at)
+    int64_t now = clock_monotonic_ms();
+    if (!s->vouched || now < s->order_at)
         return 0;
     if (partitions_keep(&s->partitions, s->pg, s->tree.range.size, s->batch_max, fault) != 0 ||
         ledger_pending_any(s->pg, &any, fault) != 0)
         return -1;
+    if (any && !s->gathered && s->gather_ms > 0) {
+        s->gathered = true;
+        s->order_at = now + s->gather_ms;
+        return 0;
+    }
     if (!any)
         return 0;
     enum ledger_batch_outcome outcome;
@@ -164,8 +170,7 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
             return -1;
         standing_count(&s->standing, 1, ledger_batch_count(batch), 0, 0);
         *ret_more = s->gather_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
-        if (!*ret_more)
-            s->order_at = clock_monotonic_ms() + s->gather_ms;
+        s->gathered = *ret_more;
         break;
     case LEDGER_BATCH_LEASE_LOST:
         stand_by(s);
@@ -176,6 +181,7 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
         *ret_more = true;
         break;
     case LEDGER_BATCH_EMPTY:
+        s->gathered = false;
         break;
     }
     return 0;

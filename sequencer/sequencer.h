@@ -21,9 +21,10 @@
 #define SEQUENCER_LEASE_MS 5000
 #define SEQUENCER_BATCH_MAX 1024
 #define SEQUENCER_SIGN_EVERY_MS 200
-/* A batch costs about a millisecond of processor time whatever its size: a trickle is gathered,
- * work that has queued up is not made to wait. */
-#define SEQUENCER_GATHER_MS 20
+/* A batch costs some milliseconds of processor time whatever its size, just when whoever wrote the
+ * event goes on: a trickle is gathered (nothing can be proven of it before the next checkpoint
+ * anyway), work that has queued up is not made to wait. */
+#define SEQUENCER_GATHER_MS 100
 
 /* All strings are borrowed for the call of sequencer_open(). */
 struct sequencer_config {
@@ -37,7 +38,7 @@ struct sequencer_config {
     int lease_ms;              /* 200 to 60000 */
     int batch_max;             /* 1 to LEDGER_BATCH_MAX */
     int sign_every_ms;         /* 0 to 60000: at most one signature in that time */
-    int gather_ms;             /* 0 to 1000: the pause after a batch that was not full */
+    int gather_ms;             /* 0 to 1000: what the first event waits for others */
 };
 
 enum sequencer_role { SEQUENCER_STANDBY, SEQUENCER_LEADER, SEQUENCER_STOPPED };

@@ -21,6 +21,7 @@ struct sequencer {
     int sign_every_ms;
     int gather_ms;
     int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
+    bool gathered; /* what is pending has waited for others, or need not */
     struct partitions partitions;
     bool listening;
     uint64_t session;    /* in which the tree was loaded */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goal: events get contiguous places in their order, exactly once, whoever inserts them. */
+#include "base/clock.h"
 #include "storage/ledger_batch.h"
 #include "tests/support/ledger_fixture.h"
 
@@ -69,6 +70,49 @@ static void test_batches_of_all_sizes_make_one_tree(void **state)
     assert_int_equal(status.signed_size, total);
     assert_int_equal(status.events, total);
     assert_true(status.batches > ARRAY_LEN(sizes));
+}
+
+/* The first of them waits for others, and they share a batch; what is there already is not made to
+ * wait for more. */
+static void test_a_trickle_is_gathered(void **state)
+{
+    struct ledger_fixture *fixture = *state;
+    struct fault fault;
+    struct sequencer_status status;
+    struct sequencer_config config = ledger_fixture_config(fixture);
+    config.gather_ms = 1000;
+    config.batch_max = 8;
+    AUTO_SEQUENCER struct sequencer *sequencer = NULL;
+    assert_ok(sequencer_open(&config, &sequencer, &fault));
+    ledger_fixture_settle(sequencer);
+    int64_t began = clock_monotonic_ms();
+    int wait_ms = 0;
+    assert_ok(
+        ledger_fixture_insert(fixture->api, FIXTURE_TENANT, FIXTURE_ACCEPTED, "one", 1, &fault));
+    assert_ok(sequencer_turn(sequencer, &wait_ms, &fault));
+    sequencer_status(sequencer, &status);
+    assert_int_equal(status.size, 0);
+    assert_ok(
+        ledger_fixture_insert(fixture->api, FIXTURE_TENANT, FIXTURE_ACCEPTED, "two", 1, &fault));
+    bool in_time = clock_monotonic_ms() - began < config.gather_ms;
+    while (status.signed_size < 2) {
+        assert_ok(sequencer_wait(sequencer, -1, wait_ms, &fault));
+        assert_ok(sequencer_turn(sequencer, &wait_ms, &fault));
+        sequencer_status(sequencer, &status);
+    }
+    assert_true(clock_monotonic_ms() - began >= config.gather_ms);
+    assert_true(!in_time || status.batches == 1); /* on a machine that does not stand still */
+    ledger_fixture_verify(fixture, 2);
+
+    assert_ok(
+        ledger_fixture_insert(fixture->api, FIXTURE_TENANT, FIXTURE_ACCEPTED, "many", 33, &fault));
+    while (status.signed_size < 35) {
+        assert_ok(sequencer_turn(sequencer, &wait_ms, &fault));
+        assert_ok(sequencer_wait(sequencer, -1, wait_ms, &fault));
+        sequencer_status(sequencer, &status);
+    }
+    assert_true(!in_time || status.batches == 1 + 5); /* 8, 8, 8, 8, 1 */
+    ledger_fixture_verify(fixture, 35);
 }
 
 #define INSERTERS 4
@@ -226,6 +270,7 @@ int main(void)
         LEDGER_TEST(test_an_empty_log_stays_empty),
         LEDGER_TEST(test_one_connection_s_events_keep_their_order),
         LEDGER_TEST(test_batches_of_all_sizes_make_one_tree),
+        LEDGER_TEST(test_a_trickle_is_gathered),
         LEDGER_TEST(test_ten_thousand_events_of_concurrent_inserters),
         LEDGER_TEST(test_places_never_change),
         LEDGER_TEST(test_partition_is_made_ahead_of_need),
