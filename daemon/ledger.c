@@ -153,7 +153,7 @@ int run_ledger(const struct settings *settings, int stop_fd)
                                       .lease_ms = (int)settings->lease_ms,
                                       .batch_max = SEQUENCER_BATCH_MAX,
                                       .sign_every_ms = SEQUENCER_SIGN_EVERY_MS,
-                                      .gather_ms = SEQUENCER_GATHER_MS};
+                                      .look_every_ms = SEQUENCER_LOOK_EVERY_MS};
     if (prepare(settings, &fault) != 0 || sequencer_open(&config, &sequencer, &fault) != 0 ||
         publish_keys(settings, &fault) != 0)
         return failed("ledger", &fault);

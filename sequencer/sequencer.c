@@ -21,7 +21,6 @@
 
 #include <string.h>
 
-#define CHANNEL "sallyport_event"
 #define RENEW_EVERY_MS 1000
 #define STANDBY_EVERY_MS 250
 #define IDLE_POLL_MS 100
@@ -100,9 +99,6 @@ static int load(struct sequencer *s, struct fault *fault)
     if (ledger_session_begin(s->pg, &s->lease, fault) != 0)
         return -1;
     s->session = pg_session(s->pg);
-    if (!s->listening && pg_listen(s->pg, CHANNEL, fault) != 0)
-        return -1;
-    s->listening = true;
     s->vouched = false;
     s->partitions = (struct partitions){0};
     if (tree_load(&s->tree, s->pg, &found, &computed, &inner) == 0)
@@ -151,11 +147,7 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
     if (partitions_keep(&s->partitions, s->pg, s->tree.range.size, s->batch_max, fault) != 0 ||
         ledger_pending_any(s->pg, &any, fault) != 0)
         return -1;
-    if (any && !s->gathered && s->gather_ms > 0) {
-        s->gathered = true;
-        s->order_at = now + s->gather_ms;
-        return 0;
-    }
+    s->order_at = now + s->look_every_ms;
     if (!any)
         return 0;
     enum ledger_batch_outcome outcome;
@@ -169,8 +161,9 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
         if (tree_commit(&s->tree, batch, fault) != 0)
             return -1;
         standing_count(&s->standing, 1, ledger_batch_count(batch), 0, 0);
-        *ret_more = s->gather_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
-        s->gathered = *ret_more;
+        *ret_more = s->look_every_ms == 0 || ledger_batch_count(batch) == (size_t)s->batch_max;
+        if (*ret_more)
+            s->order_at = now;
         break;
     case LEDGER_BATCH_LEASE_LOST:
         stand_by(s);
@@ -181,7 +174,6 @@ static int order(struct sequencer *s, bool *ret_more, struct fault *fault)
         *ret_more = true;
         break;
     case LEDGER_BATCH_EMPTY:
-        s->gathered = false;
         break;
     }
     return 0;

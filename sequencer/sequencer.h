@@ -21,10 +21,10 @@
 #define SEQUENCER_LEASE_MS 5000
 #define SEQUENCER_BATCH_MAX 1024
 #define SEQUENCER_SIGN_EVERY_MS 200
-/* A batch costs some milliseconds of processor time whatever its size, just when whoever wrote the
- * event goes on: a trickle is gathered (nothing can be proven of it before the next checkpoint
- * anyway), work that has queued up is not made to wait. */
-#define SEQUENCER_GATHER_MS 100
+/* Nobody tells it of events: a batch costs some milliseconds of processor time whatever its size,
+ * and nothing can be proven before the next checkpoint anyway. Work that has queued up does not
+ * wait. */
+#define SEQUENCER_LOOK_EVERY_MS 100
 
 /* All strings are borrowed for the call of sequencer_open(). */
 struct sequencer_config {
@@ -38,7 +38,7 @@ struct sequencer_config {
     int lease_ms;              /* 200 to 60000 */
     int batch_max;             /* 1 to LEDGER_BATCH_MAX */
     int sign_every_ms;         /* 0 to 60000: at most one signature in that time */
-    int gather_ms;             /* 0 to 1000: what the first event waits for others */
+    int look_every_ms;         /* 0 to 1000: for pending events, unless a batch was full */
 };
 
 enum sequencer_role { SEQUENCER_STANDBY, SEQUENCER_LEADER, SEQUENCER_STOPPED };
@@ -86,9 +86,9 @@ int sequencer_release(struct sequencer *sequencer, struct fault *fault) MUST_CHE
 /* Told after every turn, in the loop's thread: for metrics. */
 typedef void sequencer_observer(void *context, const struct sequencer_status *status);
 
-/* Turns until stop_fd becomes readable, woken by NOTIFY sallyport_event and at least every 100 ms
- * while it leads. Failures are logged, once until they change, and tried again. On the way out the
- * lease is released. `observer` may be NULL. */
+/* Turns until stop_fd becomes readable, at least every 100 ms while it leads. Failures are logged,
+ * once until they change, and tried again. On the way out the lease is released. `observer` may be
+ * NULL. */
 void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,
                    void *context);
 

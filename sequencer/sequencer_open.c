@@ -26,8 +26,8 @@ static int config_check(const struct sequencer_config *config, struct fault *fau
     size_t node_len = strlen(config->node);
     if (node_len < 1 || node_len > 128 || config->lease_ms < 200 || config->lease_ms > 60000 ||
         config->batch_max < 1 || config->batch_max > LEDGER_BATCH_MAX ||
-        config->sign_every_ms < 0 || config->sign_every_ms > 60000 || config->gather_ms < 0 ||
-        config->gather_ms > 1000)
+        config->sign_every_ms < 0 || config->sign_every_ms > 60000 || config->look_every_ms < 0 ||
+        config->look_every_ms > 1000)
         return fault_set(fault, FAULT_INTERNAL, "sequencer: a setting is out of its range");
     return 0;
 }
@@ -48,7 +48,7 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     sequencer->batch_max = config->batch_max;
     sequencer->sign_every_ms = config->sign_every_ms;
-    sequencer->gather_ms = config->gather_ms;
+    sequencer->look_every_ms = config->look_every_ms;
     sequencer->lease.duration_ms = config->lease_ms;
     struct uuid incarnation = uuid_v7();
     (void)snprintf(sequencer->lease.holder, sizeof sequencer->lease.holder, "%s/%s", config->node,

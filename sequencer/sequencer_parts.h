@@ -19,11 +19,9 @@ struct sequencer {
     char *state_file;
     int batch_max;
     int sign_every_ms;
-    int gather_ms;
+    int look_every_ms;
     int64_t renew_at, acquire_at, follow_at, order_at, sign_at; /* monotonic clock */
-    bool gathered; /* what is pending has waited for others, or need not */
     struct partitions partitions;
-    bool listening;
     uint64_t session;    /* in which the tree was loaded */
     bool vouched;        /* since the tree was loaded, the signer has signed this very tree */
     bool traced;         /* since it leads, the log says which keys sign it */

@@ -80,7 +80,6 @@ void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer 
         say_barred(&status, &said);
         if (observer != NULL)
             observer(context, &status);
-        /* Waiting 0 ms takes the notifications that have queued up meanwhile. */
         failed = failed || sequencer_wait(sequencer, stop_fd, wait_ms, &fault) != 0;
         if (!failed) {
             say_success(&said);

@@ -258,10 +258,8 @@ static int insert_permitted(struct pg *pg, struct admission *const *items, size_
     for (int c = 0; c < COLUMN_COUNT; c++)
         pg_array_bind(&params, &columns[c]);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (permitted > 0) {
+    if (permitted > 0)
         pg_tell(pg, NOTIFY_QUEUE);
-        pg_tell(pg, NOTIFY_EVENT);
-    }
     int status = permitted == 0 ? pg_commit(pg, NULL, NULL, NULL, fault)
                                 : pg_commit(pg, &insert_accepted, &params, &result, fault);
     for (int c = 0; c < COLUMN_COUNT; c++)

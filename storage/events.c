@@ -2,7 +2,6 @@
 #include "storage/events.h"
 
 #include "base/clock.h"
-#include "storage/notify.h"
 
 #define EVENTS_BATCH_MAX 256
 
@@ -36,7 +35,6 @@ int events_commit(struct pg *pg, const struct event *const *events, size_t count
     struct pg_params params = {0};
     for (size_t c = 0; c < ARRAY_LEN(kinds); c++)
         pg_array_bind(&params, &columns[c]);
-    pg_tell(pg, NOTIFY_EVENT);
     int status = pg_commit(pg, &insert, &params, NULL, fault);
     for (size_t c = 0; c < ARRAY_LEN(kinds); c++)
         pg_array_free(&columns[c]);

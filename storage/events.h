@@ -6,8 +6,7 @@
 #include "ledger/event.h"
 #include "storage/pg.h"
 
-/* Inserts the events as the last step of the open transaction, and commits it; NOTIFY_EVENT is
- * told. */
+/* Inserts the events as the last step of the open transaction, and commits it. */
 int events_commit(struct pg *pg, const struct event *const *events, size_t count,
                   struct fault *fault) MUST_CHECK;
 

@@ -12,7 +12,6 @@
 #define NOTIFY_ENDED "sallyport_ended"   /* an execution has ended */
 #define NOTIFY_OUTPUT "sallyport_output" /* of a running execution something was stored */
 #define NOTIFY_FOLLOW "sallyport_follow" /* these are followed; tells which */
-#define NOTIFY_EVENT "sallyport_event"   /* an event is pending */
 
 /* Sends to up to four channels (NULL-terminated) in one transaction. */
 int notify_send(struct pg *pg, const char *const *channels, struct fault *fault) MUST_CHECK;

@@ -196,7 +196,6 @@ static int finish_all(struct pg *tx, const struct pg_params *params, bool whole,
     struct ending *moved[QUEUE_FINISH_MAX];
     AUTO_PGRESULT PGresult *result = NULL;
     pg_tell(tx, NOTIFY_ENDED);
-    pg_tell(tx, NOTIFY_EVENT);
     if ((whole ? pg_commit(tx, &finish, params, &result, fault)
                : pg_step(tx, &finish, params, &result, fault)) != 0)
         return -1;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starts, many to a transaction, each with an outcome of its own. */
-#include "storage/notify.h"
 #include "storage/queue_parts.h"
 
 static bool is_open(const struct start *item)
@@ -141,7 +140,6 @@ static int commit_open(struct pg *tx, struct start *const *items, size_t count, 
     claim_arrays_bind(&params, &claims);
     for (int c = 0; c < COLUMN_COUNT; c++)
         pg_array_bind(&params, &columns[c]);
-    pg_tell(tx, NOTIFY_EVENT);
     AUTO_PGRESULT PGresult *result = NULL;
     int status = columns[C_NUMBER].count == 0 ? 0 : pg_commit(tx, &run, &params, &result, fault);
     for (int c = 0; c < COLUMN_COUNT; c++)

@@ -375,7 +375,7 @@ static void notifications_arrive_also_after_a_reconnect(void **state)
     struct scene *scene = *state;
     struct fault fault;
     AUTO_PG struct pg *listener = NULL;
-    static const char *const queue[] = {NOTIFY_QUEUE, NOTIFY_EVENT, NULL};
+    static const char *const queue[] = {NOTIFY_QUEUE, NOTIFY_CANCEL, NULL};
     static const char *const ended[] = {NOTIFY_ENDED, NULL};
     assert_ok(pg_cluster_connect(scene->cluster, "sallyport_worker", &listener, &fault));
     assert_ok(pg_listen(listener, NOTIFY_QUEUE, &fault));
@@ -411,7 +411,7 @@ static void a_commit_tells(void **state)
     assert_ok(pg_listen(listener, NOTIFY_ENDED, &fault));
     pg_begin(scene->api, NULL);
     pg_tell(scene->api, NOTIFY_QUEUE);
-    pg_tell(scene->api, NOTIFY_EVENT);
+    pg_tell(scene->api, NOTIFY_CANCEL);
     assert_ok(pg_step(scene->api, &one, NULL, NULL, &fault));
     assert_int_equal(pg_wait_notify(listener, -1, 20, &fault), 0);
     assert_ok(pg_commit(scene->api, &one, NULL, NULL, &fault));

@@ -75,7 +75,7 @@ int bench_log_sequencer(struct bench_log *log, int batch, struct sequencer **ret
         .lease_ms = SEQUENCER_LEASE_MS,
         .batch_max = batch,
         .sign_every_ms = SEQUENCER_SIGN_EVERY_MS,
-        .gather_ms = SEQUENCER_GATHER_MS,
+        .look_every_ms = SEQUENCER_LOOK_EVERY_MS,
     };
     return sequencer_open(&config, ret_sequencer, fault);
 }

@@ -192,7 +192,7 @@ struct sequencer_config ledger_fixture_config(struct ledger_fixture *fixture)
         .lease_ms = 1000,
         .batch_max = SEQUENCER_BATCH_MAX,
         .sign_every_ms = 0,
-        .gather_ms = 0,
+        .look_every_ms = 0,
     };
 }
 
