@@ -36,35 +36,40 @@ static int parse_status(const char *text)
                                                                                       : (int)status;
 }
 
-/* Cuts the first line off; its message as an owned JSON string, or NULL where it has none (a
- * beginning that is missing, something else). */
-static json_t *next_message(struct span *log)
+/* Cuts the first line off. */
+static struct span next_line(struct span *log)
 {
     const uint8_t *newline = memchr(log->data, '\n', log->len);
     size_t len = newline == NULL ? log->len : (size_t)(newline - log->data);
-    struct span line = span_of(log->data, len);
     size_t step = newline == NULL ? len : len + 1;
+    struct span line = span_of(log->data, len);
     *log = span_of(log->data + step, log->len - step);
-    AUTO_JSON json_t *entry = NULL;
-    if (json_object_parse(line, FAULT_INTERNAL, "a line of the log", &entry, NULL) != 0)
+    return line;
+}
+
+/* What follows the prefix in the line's message; NULL where that begins otherwise, or there is none
+ * (a beginning that is missing, something else). Most lines are of neither kind, and not parsed. */
+static const char *message_after(struct span line, const char *prefix, json_t **ret_entry)
+{
+    if (memmem(line.data, line.len, prefix, strlen(prefix)) == NULL ||
+        json_object_parse(line, FAULT_INTERNAL, "a line of the log", ret_entry, NULL) != 0)
         return NULL;
-    json_t *message = json_object_get(entry, "msg");
-    return json_is_string(message) ? json_incref(message) : NULL;
+    const char *message = json_string_value(json_object_get(*ret_entry, "msg"));
+    return message == NULL ? NULL : after(message, prefix);
 }
 
 struct gvisor_evidence gvisor_sentry_log_read(struct span log, bool cut)
 {
     struct gvisor_evidence evidence = {.started = cut};
     while (log.len > 0) {
-        AUTO_JSON json_t *message = next_message(&log);
-        if (message == NULL)
-            continue;
-        const char *text = json_string_value(message);
-        const char *status = after(text, SAYS_STATUS);
+        AUTO_JSON json_t *start = NULL;
+        AUTO_JSON json_t *end = NULL;
+        struct span line = next_line(&log);
+        const char *status = message_after(line, SAYS_STATUS, &end);
         if (status != NULL && parse_status(status) != NO_STATUS)
             evidence = (struct gvisor_evidence){
                 .started = true, .ended = true, .wait_status = parse_status(status)};
-        else if (after(text, SAYS_STARTED) != NULL)
+        else if (message_after(line, SAYS_STARTED, &start) != NULL)
             evidence.started = true;
     }
     return evidence;
@@ -74,8 +79,8 @@ void gvisor_log_complaint(struct span log, char *ret_text, size_t size)
 {
     ret_text[0] = '\0';
     while (log.len > 0) {
-        AUTO_JSON json_t *message = next_message(&log);
-        const char *why = message == NULL ? NULL : after(json_string_value(message), SAYS_FATAL);
+        AUTO_JSON json_t *entry = NULL;
+        const char *why = message_after(next_line(&log), SAYS_FATAL, &entry);
         if (why != NULL)
             (void)snprintf(ret_text, size, "%s", why);
     }
