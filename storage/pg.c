@@ -46,12 +46,12 @@ static int set(struct pg *pg, const char *sql, struct fault *fault)
 
 static int configure(struct pg *pg, struct fault *fault)
 {
-    static const char all[] =
-        "SET search_path = sallyport, pg_temp; SET statement_timeout = '30s'; "
-        "SET lock_timeout = '10s'; "
-        "SET idle_in_transaction_session_timeout = '30s'; "
-        "SET client_min_messages = warning; SET jit = off; "
-        "SET timezone = 'UTC'";
+    static const char all[] = "SET search_path = sallyport, pg_temp; SET sallyport.tenants = '{}'; "
+                              "SET statement_timeout = '30s'; "
+                              "SET lock_timeout = '10s'; "
+                              "SET idle_in_transaction_session_timeout = '30s'; "
+                              "SET client_min_messages = warning; SET jit = off; "
+                              "SET timezone = 'UTC'";
     static const char keyed[] = "SET plan_cache_mode = force_generic_plan; "
                                 "SET enable_seqscan = off; SET enable_bitmapscan = off; "
                                 "SET enable_hashjoin = off; SET enable_mergejoin = off";

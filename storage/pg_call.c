@@ -146,6 +146,13 @@ static void tenants_literal(struct buf *buf, const char *const *tenants)
     buf_puts(buf, "}");
 }
 
+/* A connection sees no tenant's rows, and each transaction those of the tenants it names: one that
+ * names none has nothing to say. */
+static bool names_tenants(const struct pg *pg)
+{
+    return pg->tenants.len > strlen("{}");
+}
+
 static int tenants_params(struct pg *pg, struct pg_params *params, struct fault *fault)
 {
     if (buf_failed(&pg->tenants))
@@ -165,7 +172,8 @@ int pg_query(struct pg *pg, const char *const *tenants, const struct pg_statemen
     const struct pipe_item items[] = {
         {.statement = &set_tenants, .params = &scope},
         {.statement = statement, .params = params, .ret_result = ret_result}};
-    return pipe_run(pg, items, ARRAY_LEN(items), fault);
+    size_t skipped = names_tenants(pg) ? 0 : 1;
+    return pipe_run(pg, items + skipped, ARRAY_LEN(items) - skipped, fault);
 }
 
 int pg_query_as(struct pg *pg, const char *tenant, const struct pg_statement *statement,
@@ -221,7 +229,8 @@ static int transaction_steps(struct pg *pg, struct pg_call *calls, size_t count,
     size_t n = 0;
     if (begin) {
         items[n++] = (struct pipe_item){.text = "BEGIN"};
-        items[n++] = (struct pipe_item){.statement = &set_tenants, .params = &scope};
+        if (names_tenants(pg))
+            items[n++] = (struct pipe_item){.statement = &set_tenants, .params = &scope};
         pg->in_transaction = true;
     }
     for (size_t i = 0; i < count; i++)
