@@ -48,30 +48,29 @@ static const char *const writes[] = {"syscall/write/exit", "syscall/pwrite64/exi
                                      "syscall/writev/exit", "syscall/pwritev/exit",
                                      "syscall/pwritev2/exit"};
 
-static json_t *points_json(void)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < ARRAY_LEN(points); i++)
-        (void)json_array_append_new(array, json_pack("{s:s}", "name", points[i]));
-    for (size_t i = 0; i < ARRAY_LEN(writes); i++)
-        (void)json_array_append_new(
-            array, json_pack("{s:s, s:[s]}", "name", writes[i], "optional_fields", "fd_path"));
-    return array;
-}
-
 /* It tries for some 5 ms before it drops a message: a tool that calls faster than we read is
  * slowed to our pace, and one whose reader is stuck is not. */
+static void describe_session(struct buf *ret_text)
+{
+    buf_puts(ret_text, "{\"trace_session\":{\"name\":\"Default\",\"points\":[");
+    for (size_t i = 0; i < ARRAY_LEN(points); i++)
+        buf_printf(ret_text, "{\"name\":\"%s\"},", points[i]);
+    for (size_t i = 0; i < ARRAY_LEN(writes); i++)
+        buf_printf(ret_text, "%s{\"name\":\"%s\",\"optional_fields\":[\"fd_path\"]}",
+                   i > 0 ? "," : "", writes[i]);
+    buf_puts(ret_text, "],\"sinks\":[{\"name\":\"remote\",\"config\":{"
+                       "\"endpoint\":\"runtime/" SOCKET_NAME "\","
+                       "\"retries\":6,\"backoff\":\"50us\",\"backoff_max\":\"2ms\"}}]}}");
+}
+
 static int write_file(const char *path, struct fault *fault)
 {
-    AUTO_JSON json_t *file = json_pack(
-        "{s:{s:s, s:o, s:[{s:s, s:{s:s, s:i, s:s, s:s}}]}}", "trace_session", "name", "Default",
-        "points", points_json(), "sinks", "name", "remote", "config", "endpoint",
-        "runtime/" SOCKET_NAME, "retries", 6, "backoff", "50us", "backoff_max", "2ms");
-    AUTO_FREE char *text = file == NULL ? NULL : json_dumps(file, JSON_COMPACT);
-    if (text == NULL)
+    AUTO_BUF struct buf text = BUF(8192);
+    describe_session(&text);
+    if (buf_failed(&text))
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
     AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+    if (fd < 0 || write(fd, text.data, text.len) != (ssize_t)text.len)
         return fault_errno(fault, "cannot write %s", path);
     return 0;
 }
