@@ -187,7 +187,7 @@ def our_throughput(world, slots):
 def throughput(world, bare):
     best = {}
     cores = os.cpu_count() or 1
-    for parallel in sorted({cores, cores + 1, 2 * cores}):
+    for parallel in sorted({cores, cores + 1, 2 * cores, 3 * cores}):
         bare_rate, our_rate = bare.per_second(QUEUED, parallel), our_throughput(world, parallel)
         print(f"throughput at {parallel}   bare runsc {bare_rate:5.1f}/s   whole path {our_rate:5.1f}/s", flush=True)
         best = {"bare": max(best.get("bare", 0), bare_rate), "ours": max(best.get("ours", 0), our_rate)}
