@@ -163,7 +163,7 @@ int batcher_start(struct gateway *gateway, struct batcher **ret_batcher, struct 
     AUTO_ROOMS struct rooms *rooms = rooms_new(gateway->config.queue_max);
     if (batcher == NULL || rooms == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (pg_open_keyed(gateway->config.database, "api writer", &pg, fault) != 0)
+    if (pg_open(gateway->config.database, "api writer", &pg, fault) != 0)
         return -1;
     struct metrics *metrics = gateway->config.metrics;
     const char *help = "Submissions answered, by outcome";

@@ -208,7 +208,7 @@ int waiters_start(struct gateway *gateway, struct waiters **ret_waiters, struct 
     AUTO_PG struct pg *pg = NULL;
     if (waiters == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    if (pg_open_keyed(gateway->config.database, "api waiters", &pg, fault) != 0 ||
+    if (pg_open(gateway->config.database, "api waiters", &pg, fault) != 0 ||
         pg_listen(pg, NOTIFY_ENDED, fault) != 0)
         return -1;
     waiters->gateway = gateway;

@@ -72,8 +72,7 @@ int finished_event(const struct worker *worker, const struct claim *claim,
     return event_build(&head, data, ret_event, fault);
 }
 
-/* The run's files, while its end is being stored: nobody waits for that. */
-static void clear(void *context)
+void job_clear(void *context)
 {
     struct job *job = context;
     struct fault fault;
@@ -87,7 +86,7 @@ int job_store(struct job *job, struct ending *ending, struct fault *fault)
     struct worker *worker = job->slot->worker;
     ending->claim = job->claim;
     ending->tenant_id = job->queued.tenant_id;
-    if (finisher_store(worker->finisher, ending, clear, job, fault) != 0)
+    if (finisher_store(worker->finisher, ending, job_clear, job, fault) != 0)
         return -1;
     worker->ended++;
     if (ending->fate == ENDING_STORED) /* of the others finisher.c has spoken */

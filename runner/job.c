@@ -14,7 +14,7 @@
 static void job_free(struct job *job)
 {
     struct fault ignored;
-    sandbox_remains_cleanup(&job->remains);
+    job_clear(job);
     if (job->folder != NULL)
         (void)!dir_remove(job->folder, &ignored);
     cache_release(job->entry);

@@ -169,6 +169,9 @@ bool fault_passes(const struct fault *fault);
 /* <node>/<incarnation>. */
 void worker_name_format(const struct worker *worker, const struct uuid *incarnation, char *ret_name,
                         size_t size);
+/* Removes the files of its run (`job` is a struct job), once; says so where that fails. Nobody
+ * waits for it: it is done while the end is being stored. */
+void job_clear(void *job);
 /* Ends after the sandbox; result NULL if it never ran (fault says why). */
 void job_end_started(struct job *job, struct sandbox_result *result, const struct fault *why);
 /* What the active row says of every execution, whatever its manifest turned out to be. */

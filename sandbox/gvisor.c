@@ -196,7 +196,7 @@ static void fill_result(struct process_result *process, const struct cgroup_usag
         result->limits_hit |= SANDBOX_HIT_PIDS;
 }
 
-/* Everything between a made bundle and its removal. */
+/* Everything in a made bundle. */
 static int run_in_bundle(const struct gvisor *gvisor, const struct sandbox_job *job,
                          const struct bundle *bundle, struct gvisor_watched *watched,
                          struct sandbox_result *ret_result, struct fault *fault)

@@ -12,8 +12,8 @@
 
 #define READ_SIZE 65536
 
-/* Between two looks at the side: a runtime writes its hundred lines at its start in twice as many
- * pieces, and to be woken by each would take the processor from it. */
+/* Between two looks at the side, once it is empty: a runtime writes its hundred lines at its start
+ * in twice as many pieces, and to be woken by each would take the processor from it. */
 #define SIDE_EVERY_MS 50
 
 /* In this order they are polled. */
@@ -108,7 +108,8 @@ static void drain_side(struct process *process)
     ssize_t n = read(process->spec->side_fd, bytes, sizeof bytes);
     if (n > 0)
         tail_feed(&process->side, bytes, (size_t)n);
-    process->side_at = clock_monotonic_ms() + SIDE_EVERY_MS;
+    bool is_all = n < READ_SIZE / 2; /* what fills a pipe may be somewhat less than its size */
+    process->side_at = is_all ? clock_monotonic_ms() + SIDE_EVERY_MS : 0;
 }
 
 /* Asks the caller's watches that are ready whether to kill it. */

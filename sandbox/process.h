@@ -54,7 +54,7 @@ struct process_spec {
     sandbox_sink *sink;
     void *sink_context;
     struct output_watch *watch; /* or NULL */
-    int side_fd; /* not blocking, drained like an output but only its end kept; -1 none */
+    int side_fd; /* not blocking, drained some times a second, and only its end kept; -1 none */
     size_t side_keep;
 
     int64_t wall_ms; /* from its start */

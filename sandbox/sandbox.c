@@ -281,9 +281,3 @@ int sandbox_clear(struct sandbox_remains *remains, struct fault *fault)
     *remains = (struct sandbox_remains){0};
     return taken.what == NULL ? 0 : taken.backend->clear(taken.what, fault);
 }
-
-void sandbox_remains_cleanup(struct sandbox_remains *remains)
-{
-    struct fault ignored;
-    (void)!sandbox_clear(remains, &ignored);
-}

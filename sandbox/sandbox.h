@@ -246,7 +246,6 @@ struct sandbox_remains {
     const struct sandbox_backend *backend; /* NULL: none */
     void *what;
 };
-#define AUTO_SANDBOX_REMAINS AUTO(sandbox_remains_cleanup)
 
 /* Runs the job to its end: no process, mount or cgroup of it is left. 0: *ret_result says what
  * became of it (free with sandbox_result_free()). -1: no process was started
@@ -259,7 +258,6 @@ int sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job,
 
 /* Removes them, once; what cannot be removed now the next start of a worker sweeps. */
 int sandbox_clear(struct sandbox_remains *remains, struct fault *fault) MUST_CHECK;
-void sandbox_remains_cleanup(struct sandbox_remains *remains);
 
 void sandbox_free(struct sandbox *sandbox);
 void sandbox_cleanup(struct sandbox **sandbox);

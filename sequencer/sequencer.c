@@ -268,7 +268,8 @@ static int wait_of(const struct sequencer *s)
     else if (!s->tree.loaded)
         due = now;
     else
-        due = sooner(s->renew_at, now < s->order_at ? s->order_at : now + IDLE_POLL_MS);
+        due = sooner(s->renew_at,
+                     s->look_every_ms > 0 && s->vouched ? s->order_at : now + IDLE_POLL_MS);
     if (s->tree.loaded && has_news(s))
         due = sooner(due, s->sign_at);
     return due > now ? (int)(due - now) : 0;

@@ -71,13 +71,13 @@ int sequencer_open(const struct sequencer_config *config, struct sequencer **ret
                    struct fault *fault) MUST_CHECK;
 
 /* One turn, without waiting: leads if it may, takes one batch if events are pending, signs if it
- * is time. *ret_wait_ms is how long nothing will be due, unless events come: 0 if there is more to
- * do now. A contradiction is no failure but makes the role SEQUENCER_STOPPED. After a failure the
- * next turn begins from what the database says. */
+ * is time. *ret_wait_ms is how long nothing will be due: 0 if there is more to do now. A
+ * contradiction is no failure but makes the role SEQUENCER_STOPPED. After a failure the next turn
+ * begins from what the database says. */
 int sequencer_turn(struct sequencer *sequencer, int *ret_wait_ms, struct fault *fault) MUST_CHECK;
 
-/* Waits up to wait_ms for the NOTIFY that says events came, or for wake_fd (-1: none) to become
- * readable, whichever is first. */
+/* Waits up to wait_ms for wake_fd (-1: none) to become readable, or for the loss of its connection.
+ */
 int sequencer_wait(struct sequencer *sequencer, int wake_fd, int wait_ms,
                    struct fault *fault) MUST_CHECK;
 /* Gives the lease up, so that a standby takes over at once. */
@@ -86,7 +86,7 @@ int sequencer_release(struct sequencer *sequencer, struct fault *fault) MUST_CHE
 /* Told after every turn, in the loop's thread: for metrics. */
 typedef void sequencer_observer(void *context, const struct sequencer_status *status);
 
-/* Turns until stop_fd becomes readable, at least every 100 ms while it leads. Failures are logged,
+/* Turns until stop_fd becomes readable. Failures are logged,
  * once until they change, and tried again. On the way out the lease is released. `observer` may be
  * NULL. */
 void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,

@@ -195,15 +195,12 @@ static int load_claimed(struct pg *pg, const PGresult *rows, struct claim *ret_c
     return queue_load_all(pg, ret_claims, count, ret_queued, fault);
 }
 
-/* The function sees what was accepted while it ran, the statement around it may not. Its commit
- * does not wait for the disk: a claim that the database forgets in a crash starts nothing, for a
- * start needs the claim's row, and its own commit, which waits, makes that row last. */
+/* The function sees what was accepted while it ran, the statement around it may not. */
 int queue_claim(struct pg *pg, const struct uuid *worker_id, int max, struct claim *ret_claims,
                 struct queued *ret_queued, size_t *ret_count, struct fault *fault)
 {
     static const struct pg_statement take = {
-        "queue_claim", "SELECT " LOADED_COLUMNS ", c.execution_id, c.worker_id, c.fence,"
-                       "       set_config('synchronous_commit', 'off', true)"
+        "queue_claim", "SELECT " LOADED_COLUMNS ", c.execution_id, c.worker_id, c.fence"
                        "  FROM queue_claim($1, $2) c"
                        "  LEFT JOIN execution_active a USING (execution_id)"
                        "  LEFT JOIN tenant t ON t.tenant_id = a.tenant_id"};

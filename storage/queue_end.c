@@ -82,47 +82,52 @@ static void add_row(struct pg_array *columns, const struct ending *ending)
  * wait for each other. */
 static const struct pg_statement finish = {
     "queue_finish",
-    "WITH item AS ("
-    "  SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],"
-    "    $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[],"
-    "    $12::text[], $13::uuid[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])"
-    "  AS u(execution_id, worker_id, fence, state, reason, exit_code, signal, finished_at, worker,"
-    "       stdout_bytes, stderr_bytes, usage, event_id, type, subject, hash, body)"
-    "), held AS MATERIALIZED ("
-    "  SELECT q.execution_id FROM item i JOIN execution_queue q USING (execution_id)"
+    "WITH held AS MATERIALIZED ("
+    "  SELECT i.* FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::text[],"
+    "      $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[],"
+    "      $12::text[], $13::uuid[], $14::text[], $15::text[], $16::bytea[], $17::bytea[])"
+    "    AS i(execution_id, worker_id, fence, end_state, reason, exit_code, signal, finished_at,"
+    "         ended_by, stdout_bytes, stderr_bytes, usage, event_id, type, subject, hash, body)"
+    "    JOIN execution_queue q USING (execution_id, worker_id, fence)"
     "    JOIN execution_active a USING (execution_id)"
-    "   WHERE q.worker_id = i.worker_id AND q.fence = i.fence"
-    "     AND (NOT $18 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = q.worker_id"
-    "                                    AND w.lease_expires_at > now()))"
-    "   ORDER BY q.execution_id FOR UPDATE OF q, a"
+    "   WHERE NOT $18 OR NOT EXISTS (SELECT FROM worker w WHERE w.worker_id = i.worker_id"
+    "                                   AND w.lease_expires_at > now())"
+    "   ORDER BY i.execution_id FOR UPDATE OF q, a"
     "), q AS ("
     "  DELETE FROM execution_queue x USING held WHERE x.execution_id = held.execution_id"
     "), a AS ("
-    "  DELETE FROM execution_active x USING held WHERE x.execution_id = held.execution_id"
-    "  RETURNING x.*"
-    "), said AS ("
-    "  INSERT INTO event (event_id, tenant_id, type, subject, execution_id, hash, body)"
-    "  SELECT i.event_id, a.tenant_id, i.type, i.subject, execution_id, i.hash, i.body"
-    "    FROM a JOIN item i USING (execution_id)"
+    "  DELETE FROM execution_active x USING held h WHERE x.execution_id = h.execution_id"
+    "  RETURNING x.*, h.end_state, h.reason, h.exit_code, h.signal, h.finished_at, h.ended_by,"
+    "    h.stdout_bytes, h.stderr_bytes, h.usage, h.event_id, h.type, h.subject, h.hash, h.body"
     "), wrote AS ("
     "  INSERT INTO execution_output (execution_id, stream, n, tenant_id, data)"
-    "  SELECT execution_id, o.stream, o.n::integer, a.tenant_id, o.data"
+    "  SELECT execution_id, stream, n::integer, tenant_id, data"
     "    FROM unnest($19::uuid[], $20::text[], $21::bigint[], $22::text[], $23::bytea[])"
-    "         o(execution_id, stream, n, tenant_id, data) JOIN a USING (execution_id)"
-    "   ORDER BY execution_id, o.stream, o.n"
+    "         o(execution_id, stream, n, tenant_id, data)"
+    "   WHERE execution_id = ANY (ARRAY(SELECT execution_id FROM a))"
+    "   ORDER BY execution_id, stream, n"
+    "), said AS ("
+    "  INSERT INTO event (event_id, tenant_id, type, subject, execution_id, hash, body)"
+    "  SELECT event_id, tenant_id, type, subject, execution_id, hash, body FROM a"
     ") INSERT INTO execution (execution_id, tenant_id, state, reason, exit_code, signal,"
     "   submitted_at, started_at, finished_at, worker, task_id, operator_id, correlation_id,"
     "   source, action, target_urn, tool_sha256, manifest_sha256, api_key_id, kid, token,"
     "   stdout_bytes, stderr_bytes, usage,"
     "   accepted_event_id, started_event_id, cancel_event_id, finished_event_id)"
-    " SELECT execution_id, a.tenant_id, i.state, i.reason, i.exit_code::integer,"
-    "   i.signal::integer, a.submitted_at, a.started_at, i.finished_at,"
-    "   coalesce(i.worker, a.worker), a.task_id, a.operator_id, a.correlation_id, a.source,"
-    "   a.action, a.target_urn, a.tool_sha256, a.manifest_sha256, a.api_key_id, a.kid, a.token,"
-    "   i.stdout_bytes, i.stderr_bytes, i.usage, a.accepted_event_id, a.started_event_id,"
-    "   a.cancel_event_id, i.event_id"
-    "   FROM a JOIN item i USING (execution_id)"
+    " SELECT execution_id, tenant_id, end_state, reason, exit_code::integer,"
+    "   signal::integer, submitted_at, started_at, finished_at, coalesce(ended_by, worker), "
+    "task_id,"
+    "   operator_id, correlation_id, source, action, target_urn, tool_sha256, manifest_sha256,"
+    "   api_key_id, kid, token, stdout_bytes, stderr_bytes, usage, accepted_event_id,"
+    "   started_event_id, cancel_event_id, event_id"
+    "   FROM a"
     " RETURNING execution_id"};
+
+static void fail(struct ending *ending, const struct fault *fault)
+{
+    ending->fate = ENDING_FAILED;
+    ending->fault = *fault;
+}
 
 static struct ending *find(struct ending *const *endings, size_t count, const struct uuid *id)
 {
@@ -153,10 +158,11 @@ static size_t sort_out(struct ending *const *endings, size_t count, const PGresu
     return n;
 }
 
-/* What the history says of those that are gone: this very end, or that its run was lost. */
-static int look_up_gone(struct pg *pg, struct ending *const *endings, size_t count,
-                        struct fault *fault)
+/* What the history says of those that are gone: this very end, or that its run was lost. The others
+ * are stored, whether it can be asked or not. */
+static void look_up_gone(struct pg *pg, struct ending *const *endings, size_t count)
 {
+    struct fault fault;
     static const struct pg_statement read = {
         "queue_finished", "SELECT execution_id, finished_event_id, state = 'lost', worker"
                           "  FROM execution WHERE execution_id = ANY ($1)"};
@@ -167,8 +173,12 @@ static int look_up_gone(struct pg *pg, struct ending *const *endings, size_t cou
     struct pg_params params = {0};
     pg_array_bind(&params, &ids);
     AUTO_PGRESULT PGresult *result = NULL;
-    if (pg_query_as(pg, NULL, &read, &params, &result, fault) != 0)
-        return -1;
+    if (pg_query_as(pg, NULL, &read, &params, &result, &fault) != 0) {
+        for (size_t i = 0; i < count; i++)
+            if (endings[i]->fate == ENDING_GONE)
+                fail(endings[i], &fault);
+        return;
+    }
     for (int row = 0; row < PQntuples(result); row++) {
         struct uuid id = pg_get_uuid(result, row, 0), event_id = pg_get_uuid(result, row, 1);
         struct ending *ending = find(endings, count, &id);
@@ -181,7 +191,6 @@ static int look_up_gone(struct pg *pg, struct ending *const *endings, size_t cou
                  strcmp(pg_get_text(result, row, 3), ending->worker) == 0)
             ending->fate = ENDING_LATE;
     }
-    return 0;
 }
 
 /* ---- the commit ---- */
@@ -227,15 +236,15 @@ static int finish_once(struct pg *pg, struct ending *const *endings, size_t coun
     int status = finish_all(tx, &params, whole, endings, count, &moved, fault);
     for (int c = 0; c < COLUMN_COUNT; c++)
         pg_array_free(&columns[c]);
-    return status == 0 && moved < count ? look_up_gone(pg, endings, count, fault) : status;
+    if (status == 0 && moved < count)
+        look_up_gone(pg, endings, count);
+    return status;
 }
 
 static void fail_all(struct ending *const *endings, size_t count, const struct fault *fault)
 {
-    for (size_t i = 0; i < count; i++) {
-        endings[i]->fate = ENDING_FAILED;
-        endings[i]->fault = *fault;
-    }
+    for (size_t i = 0; i < count; i++)
+        fail(endings[i], fault);
 }
 
 /* False once a fault that passes has been met: the rest is not tried. */

@@ -201,8 +201,13 @@ static void tenants_are_a_transaction_s_own(void **state)
     AUTO_PG struct pg *pg = NULL;
     AUTO_PGRESULT PGresult *between = NULL, *inside = NULL, *after = NULL;
     assert_ok(pg_cluster_connect(scene->cluster, "sallyport_api", &pg, &fault));
+    assert_tenants(pg, NULL, "{}"); /* as it begins */
     assert_tenants(pg, (const char *const[]){"a", "b.c-d_e", NULL}, "{\"a\",\"b.c-d_e\"}");
     assert_tenants(pg, NULL, "{}");
+    scene_cut_off(scene, "sallyport_api");
+    while (pg_query(pg, NULL, &see_tenants, NULL, NULL, &fault) != 0)
+        assert_int_equal(fault.code, FAULT_UNAVAILABLE);
+    assert_tenants(pg, NULL, "{}"); /* as another begins */
     assert_tenants(pg, (const char *const[]){NULL}, "{}");
     pg_begin(pg, (const char *const[]){"a", NULL});
     assert_ok(pg_step(pg, &see_tenants, NULL, &inside, &fault));

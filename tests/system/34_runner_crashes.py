@@ -208,7 +208,7 @@ def test_they_work_as_before(world):
     for execution_id in jobs:
         assert world.execution(execution_id)["state"] == "succeeded"
         world.ended_once(execution_id)
-    assert not leftovers(world)
+    wait.until(10, "nothing is left", lambda: not leftovers(world))
     world.ledger_is_complete(60)
     world.caller("auditor")
     folder = os.path.join(world.folder, "export")

@@ -79,6 +79,7 @@ def held(world):
     """What an idle worker holds and has on the host."""
     worker = world.daemons["worker"]
     assert not host.cgroup_runs(world.cgroup), "a group of a run is left"
+    assert not host.files_below(world.state_dir("worker") + "/run"), "files of a run are left"
     return {
         "descriptors": host.open_files(worker.pid),
         "threads": len(os.listdir(f"/proc/{worker.pid}/task")),
