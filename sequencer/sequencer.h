@@ -86,9 +86,8 @@ int sequencer_release(struct sequencer *sequencer, struct fault *fault) MUST_CHE
 /* Told after every turn, in the loop's thread: for metrics. */
 typedef void sequencer_observer(void *context, const struct sequencer_status *status);
 
-/* Turns until stop_fd becomes readable. Failures are logged,
- * once until they change, and tried again. On the way out the lease is released. `observer` may be
- * NULL. */
+/* Turns until stop_fd becomes readable. Failures are logged, once until they change, and tried
+ * again. On the way out the lease is released. `observer` may be NULL. */
 void sequencer_run(struct sequencer *sequencer, int stop_fd, sequencer_observer *observer,
                    void *context);
 
