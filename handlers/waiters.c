@@ -89,9 +89,10 @@ static void collect(struct waiters *waiters, struct waiter **list, bool *ret_hur
 static void prefer_applied(const struct waiter *waiter)
 {
     char applied[32];
+    if (waiter->wait_ms <= 0)
+        return;
     (void)snprintf(applied, sizeof applied, "wait=%lld", (long long)(waiter->wait_ms / 1000));
-    if (waiter->wait_ms > 0)
-        reply_header(waiter->request, "Preference-Applied", applied);
+    reply_header(waiter->request, "Preference-Applied", applied);
 }
 
 /* It has been answered. */

@@ -69,12 +69,7 @@ static void add_row(struct pg_array *columns, const struct ending *ending)
     pg_array_int(&columns[C_STDOUT_BYTES], ending->stdout_bytes);
     pg_array_int(&columns[C_STDERR_BYTES], ending->stderr_bytes);
     pg_array_text(&columns[C_USAGE], ending->usage);
-    const struct event *event = ending->event;
-    pg_array_uuid(&columns[C_EVENT], &event->id);
-    pg_array_text(&columns[C_EVENT_TYPE], event_type_name(event->type));
-    pg_array_text(&columns[C_EVENT_SUBJECT], event->subject);
-    pg_array_bytes(&columns[C_EVENT_HASH], span_of(event->hash.bytes, DIGEST_LEN));
-    pg_array_bytes(&columns[C_EVENT_BODY], span_of(event->bytes, event->len));
+    event_columns_add(&columns[C_EVENT], ending->event);
 }
 
 /* The queue row decides: whoever deletes it ends the execution, and only of those the outputs and
@@ -115,11 +110,10 @@ static const struct pg_statement finish = {
     "   stdout_bytes, stderr_bytes, usage,"
     "   accepted_event_id, started_event_id, cancel_event_id, finished_event_id)"
     " SELECT execution_id, tenant_id, end_state, reason, exit_code::integer,"
-    "   signal::integer, submitted_at, started_at, finished_at, coalesce(ended_by, worker), "
-    "task_id,"
-    "   operator_id, correlation_id, source, action, target_urn, tool_sha256, manifest_sha256,"
-    "   api_key_id, kid, token, stdout_bytes, stderr_bytes, usage, accepted_event_id,"
-    "   started_event_id, cancel_event_id, event_id"
+    "   signal::integer, submitted_at, started_at, finished_at, coalesce(ended_by, worker),"
+    "   task_id, operator_id, correlation_id, source, action, target_urn, tool_sha256,"
+    "   manifest_sha256, api_key_id, kid, token, stdout_bytes, stderr_bytes, usage,"
+    "   accepted_event_id, started_event_id, cancel_event_id, event_id"
     "   FROM a"
     " RETURNING execution_id"};
 

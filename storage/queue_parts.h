@@ -44,6 +44,18 @@ static inline void claim_arrays_free(struct claim_arrays *arrays)
     pg_array_free(&arrays->fences);
 }
 
+/* An event's columns, five in a row: uuid, text, text, bytea, bytea. */
+enum { EVENT_ID, EVENT_TYPE, EVENT_SUBJECT, EVENT_HASH, EVENT_BODY };
+
+static inline void event_columns_add(struct pg_array *columns, const struct event *event)
+{
+    pg_array_uuid(&columns[EVENT_ID], &event->id);
+    pg_array_text(&columns[EVENT_TYPE], event_type_name(event->type));
+    pg_array_text(&columns[EVENT_SUBJECT], event->subject);
+    pg_array_bytes(&columns[EVENT_HASH], span_of(event->hash.bytes, DIGEST_LEN));
+    pg_array_bytes(&columns[EVENT_BODY], span_of(event->bytes, event->len));
+}
+
 static inline int claim_lost(struct fault *fault)
 {
     return fault_set(fault, FAULT_STATE_CONFLICT, "the claim does not hold any more");

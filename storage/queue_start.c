@@ -111,15 +111,10 @@ static const enum pg_array_kind column_kinds[COLUMN_COUNT] = {
 
 static void add_row(struct pg_array *columns, size_t n, const struct start *item)
 {
-    const struct event *event = item->event;
     pg_array_int(&columns[C_NUMBER], (int64_t)n);
     pg_array_int(&columns[C_STARTED], item->started_ms);
     pg_array_text(&columns[C_WORKER], item->worker_name);
-    pg_array_uuid(&columns[C_EVENT], &event->id);
-    pg_array_text(&columns[C_TYPE], event_type_name(event->type));
-    pg_array_text(&columns[C_SUBJECT], event->subject);
-    pg_array_bytes(&columns[C_HASH], span_of(event->hash.bytes, DIGEST_LEN));
-    pg_array_bytes(&columns[C_BODY], span_of(event->bytes, event->len));
+    event_columns_add(&columns[C_EVENT], item->event);
 }
 
 /* Runs those that are still open, and commits. */
