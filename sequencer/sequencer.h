@@ -24,7 +24,7 @@
 /* Nobody tells it of events: a batch costs some milliseconds of processor time whatever its size,
  * and nothing can be proven before the next checkpoint anyway. Work that has queued up does not
  * wait. */
-#define SEQUENCER_LOOK_EVERY_MS 100
+#define SEQUENCER_LOOK_EVERY_MS SEQUENCER_SIGN_EVERY_MS
 
 /* All strings are borrowed for the call of sequencer_open(). */
 struct sequencer_config {
