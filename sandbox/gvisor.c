@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "sandbox/netns.h"
 #include "sandbox/path.h"
+#include "sandbox/runtime.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +28,7 @@ static void gvisor_close(void *state)
     cgroup_host_free(gvisor->cgroups);
     cleanup_close(&gvisor->runsc);
     cleanup_close(&gvisor->lock);
-    cleanup_close(&gvisor->netns);
+    outer_close(&gvisor->outer);
     free(gvisor->state_dir);
     free(gvisor->run_dir);
     free(gvisor->probe_dir);
@@ -88,38 +88,12 @@ static int lock_state(struct gvisor *gvisor, const struct sandbox_config *config
     return 0;
 }
 
-static int hash_binary(struct gvisor *gvisor, struct fault *fault)
-{
-    gvisor->runsc = open(gvisor->runsc_path, O_RDONLY | O_CLOEXEC);
-    struct stat stat;
-    if (gvisor->runsc < 0 || fstat(gvisor->runsc, &stat) != 0 || !S_ISREG(stat.st_mode))
-        return fault_set(fault, FAULT_UNAVAILABLE, "no sandbox runtime at %s", gvisor->runsc_path);
-    gvisor->runsc_size = stat.st_size;
-    gvisor->runsc_mtime = stat.st_mtim;
-
-    AUTO_DIGEST_STREAM struct digest_stream *hash = digest_stream_new();
-    AUTO_FREE uint8_t *bytes = malloc(1 << 16);
-    if (hash == NULL || bytes == NULL)
-        return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    for (off_t at = 0;;) {
-        ssize_t n = pread(gvisor->runsc, bytes, 1 << 16, at);
-        if (n < 0)
-            return fault_errno(fault, "cannot read %s", gvisor->runsc_path);
-        if (n == 0)
-            break;
-        digest_stream_update(hash, bytes, (size_t)n);
-        at += n;
-    }
-    gvisor->runsc_sha256 = digest_stream_value(hash);
-    return 0;
-}
-
 static int find_runtime(struct gvisor *gvisor, const struct sandbox_config *config,
                         char *ret_detail, size_t size, struct fault *fault)
 {
     const char *pinned = config->runsc_sha256;
     struct digest expected;
-    if (hash_binary(gvisor, fault) != 0)
+    if (runtime_copy(gvisor->runsc_path, &gvisor->runsc, &gvisor->runsc_sha256, fault) != 0)
         return -1;
     (void)snprintf(ret_detail, size, "%s, %s%s", gvisor->runsc_path,
                    digest_format(&gvisor->runsc_sha256).text, pinned == NULL ? "" : " as pinned");
@@ -236,8 +210,7 @@ int gvisor_run(const struct gvisor *gvisor, const struct sandbox_job *job,
                struct bundle **ret_bundle, struct fault *fault)
 {
     *ret_bundle = NULL;
-    if (gvisor_binary_check(gvisor, fault) != 0 ||
-        bundle_make(gvisor->run_dir, job, gvisor->uid, gvisor->gid, ret_bundle, fault) != 0)
+    if (bundle_make(gvisor->run_dir, job, gvisor->uid, gvisor->gid, ret_bundle, fault) != 0)
         return -1;
     return run_in_bundle(gvisor, job, *ret_bundle, watched, ret_result, fault);
 }
@@ -281,11 +254,11 @@ static int gvisor_new(const struct sandbox_config *config, struct gvisor **ret_g
     AUTO(gvisor_cleanup) struct gvisor *gvisor = calloc(1, sizeof *gvisor);
     if (gvisor == NULL)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    gvisor->lock = gvisor->runsc = gvisor->netns = -1;
+    gvisor->lock = gvisor->runsc = -1;
+    gvisor->outer = outer_none();
     if (copy_settings(gvisor, config) != 0)
         return fault_set(fault, FAULT_INTERNAL, "out of memory");
-    gvisor->netns = netns_make(fault);
-    if (gvisor->netns < 0)
+    if (outer_make(&gvisor->outer, fault) != 0)
         return -1;
     *ret_gvisor = TAKE(gvisor);
     return 0;

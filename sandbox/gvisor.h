@@ -8,10 +8,9 @@
 
 #include "sandbox/bundle.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/outer.h"
 #include "sandbox/process.h"
 #include "sandbox/sandbox.h"
-
-#include <time.h>
 
 /* That each process of the sandbox has of its own. */
 #define GVISOR_NAMESPACES "pid", "net", "mnt", "ipc", "uts", "user"
@@ -22,16 +21,14 @@ struct gvisor {
     uid_t uid;
     gid_t gid;
     int64_t runtime_memory_bytes, runtime_pids;
-    int lock;  /* flock on the state folder */
-    int netns; /* of all outer processes: empty, and not the host's */
+    int lock; /* flock on the state folder */
+    struct outer outer;
     struct cgroup_host *cgroups;
     char cgroups_missing[200]; /* why there are none, "" where there are */
     bool cgroups_required;
 
-    int runsc; /* the binary, open: what was hashed is what is executed */
+    int runsc; /* the copy of it that was hashed */
     struct digest runsc_sha256;
-    off_t runsc_size; /* when it was hashed */
-    struct timespec runsc_mtime;
     enum sandbox_apparmor apparmor_mode;
     bool apparmor;                /* the profile is set on the runtime */
     const char *apparmor_missing; /* why it is not, or NULL */
@@ -70,14 +67,10 @@ int gvisor_apparmor_step(struct gvisor *gvisor, const struct sandbox_config *con
 int gvisor_disk_step(struct gvisor *gvisor, const struct sandbox_config *config, char *ret_detail,
                      size_t size, struct fault *fault) MUST_CHECK;
 
-/* Enough of the disk is free, and the runtime is what it was. */
+/* Enough of the disk is free. */
 int gvisor_ready(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
 
 /* ---- starting ---- */
-
-/* The binary has not been written to since it was hashed. (A package upgrade puts another in its
- * place: then this one goes on being used.) */
-int gvisor_binary_check(const struct gvisor *gvisor, struct fault *fault) MUST_CHECK;
 
 /* What the sentry told of limits the tool met (sandbox/gvisor_trace.h). */
 struct gvisor_seen {

@@ -120,13 +120,6 @@ static enum where where_to_the_hosts(pid_t pid, const char *name)
     return stat(path, &ours) != 0 ? UNKNOWN : where_is(pid, name, &ours);
 }
 
-/* With the outer processes of all runs, which only they may be in. */
-static enum where where_to_the_outer_network(const struct gvisor *gvisor, pid_t pid)
-{
-    struct stat outer;
-    return fstat(gvisor->netns, &outer) != 0 ? UNKNOWN : where_is(pid, "net", &outer);
-}
-
 /* True if its network has the loopback and nothing else. */
 static bool network_is_empty(pid_t pid)
 {
@@ -147,6 +140,23 @@ static void complain(struct observed *observed, enum promise promise, const char
     if (problem[0] == '\0')
         (void)snprintf(problem, sizeof observed->problems[promise], "%.40s %.160s%.80s", role, what,
                        which);
+}
+
+/* Whether it is among the outer processes of all runs, or apart from them: only they may be there.
+ */
+static void look_at_outer(struct observed *observed, pid_t pid, const char *role,
+                          enum where expected)
+{
+    for (size_t i = 0; i < OUTER_NAMESPACES; i++) {
+        struct stat outer;
+        enum where where = fstat(observed->gvisor->outer.fds[i], &outer) != 0
+                               ? UNKNOWN
+                               : where_is(pid, outer_name(i), &outer);
+        if (where != expected)
+            complain(observed, NAMESPACES, role,
+                     expected == INSIDE ? "is not where it was put: " : "has none of its own: ",
+                     outer_name(i));
+    }
 }
 
 static void look_at_label(struct observed *observed, pid_t pid, const char *role)
@@ -174,12 +184,10 @@ static void look_at(struct observed *observed, pid_t pid, const char *role)
         look_at_label(observed, pid, role);
     if (strcmp(role, "runsc") == 0) { /* outside: it starts and waits */
         observed->outer = true;
-        if (where_to_the_outer_network(observed->gvisor, pid) != INSIDE)
-            complain(observed, NAMESPACES, role, "is in another network than it was put into", "");
+        look_at_outer(observed, pid, role, INSIDE);
         return;
     }
-    if (where_to_the_outer_network(observed->gvisor, pid) != OUTSIDE)
-        complain(observed, NAMESPACES, role, "has no network namespace of its own", "");
+    look_at_outer(observed, pid, role, OUTSIDE);
     if (status_number(text, "\nSeccomp:") != 2)
         complain(observed, SECCOMP, role, "has no seccomp filter", "");
     if (status_number(text, "\nNoNewPrivs:") != 1)
