@@ -24,7 +24,7 @@ struct start {
     const struct outer *outer;
 };
 
-IN_CHILD static int write_file(const char *path, const char *text)
+static int write_file(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -36,7 +36,7 @@ IN_CHILD static int write_file(const char *path, const char *text)
 
 /* The sentry holds several host descriptors for each file of the tool's, whose own limit is in
  * config.json: it gets all this host lets us have. Its memory is the tool's: no core dumps. */
-IN_CHILD static int set_limits(void)
+static int set_limits(void)
 {
     struct rlimit files;
     const struct rlimit none = {0};
@@ -47,7 +47,7 @@ IN_CHILD static int set_limits(void)
 }
 
 /* In the child. The mounts exist in its namespace only and vanish with it. */
-IN_CHILD static const char *prepare(const void *context)
+static const char *prepare(const void *context)
 {
     const struct start *start = context;
     /* Not the host's network, for runsc, too: it opens the sentry's control socket in it, abstract,

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #define READ_SIZE 65536
 
@@ -16,6 +19,7 @@
 /* In this order they are polled. */
 enum watched {
     WATCH_CHILD,
+    WATCH_BIRTH,
     WATCH_STDOUT,
     WATCH_STDERR,
     WATCH_SIDE,
@@ -34,15 +38,48 @@ struct process {
     int64_t started; /* monotonic */
     bool killed;     /* by us, because of `reason` */
     enum process_end reason;
+    bool stillborn; /* the program was never executed, because of */
+    struct fault birth_fault;
 };
+
+/* The end of the namespace's first process is the end of all. */
+static void kill_tree(const struct process *process)
+{
+    if (process->child.pidfd >= 0)
+        (void)syscall(SYS_pidfd_send_signal, process->child.pidfd, SIGKILL, NULL, 0);
+}
+
+static int reap(struct process *process, siginfo_t *ret_info)
+{
+    int result;
+    do
+        result = waitid(P_PIDFD, (id_t)process->child.pidfd, ret_info, WEXITED);
+    while (result != 0 && errno == EINTR);
+    (void)close(TAKE_FD(process->child.pidfd));
+    return result;
+}
 
 /* Also what a failing run does: nothing outlives this scope. */
 static void process_end(struct process *process)
 {
-    spawned_end(&process->child);
-    for (int stream = 0; stream < SANDBOX_STREAMS; stream++)
+    if (process->child.pidfd >= 0) {
+        siginfo_t info;
+        kill_tree(process);
+        (void)reap(process, &info);
+    }
+    cleanup_close(&process->child.birth);
+    for (int stream = 0; stream < SANDBOX_STREAMS; stream++) {
+        cleanup_close(&process->child.output[stream]);
         output_discard(&process->output[stream]);
+    }
     tail_free(&process->side);
+}
+
+static void learn_birth(struct process *process)
+{
+    process->stillborn =
+        spawn_birth(process->child.birth, process->spec->program, &process->birth_fault) != 0;
+    (void)close(TAKE_FD(process->child.birth));
 }
 
 static void kill_for(struct process *process, enum process_end reason)
@@ -51,7 +88,7 @@ static void kill_for(struct process *process, enum process_end reason)
         return;
     process->killed = true;
     process->reason = reason;
-    spawned_kill(&process->child);
+    kill_tree(process);
 }
 
 /* Takes one read from a stream; closes it at its end. */
@@ -115,6 +152,7 @@ static int turn(struct process *process, bool *ret_ended, struct fault *fault)
     int side_rests = until_side(process);
     struct pollfd fds[WATCH_COUNT] = {
         [WATCH_CHILD] = {.fd = child->pidfd, .events = POLLIN},
+        [WATCH_BIRTH] = {.fd = child->birth, .events = POLLIN},
         [WATCH_STDOUT] = {.fd = child->output[SANDBOX_STDOUT], .events = POLLIN},
         [WATCH_STDERR] = {.fd = child->output[SANDBOX_STDERR], .events = POLLIN},
         [WATCH_SIDE] = {.fd = side_rests >= 0 ? -1 : spec->side_fd, .events = POLLIN},
@@ -129,6 +167,8 @@ static int turn(struct process *process, bool *ret_ended, struct fault *fault)
         return fault_errno(fault, "cannot watch %s", spec->program);
     if (ready < 0)
         return 0;
+    if (fds[WATCH_BIRTH].revents != 0)
+        learn_birth(process);
     if (fds[WATCH_STDOUT].revents != 0)
         drain(process, SANDBOX_STDOUT);
     if (fds[WATCH_STDERR].revents != 0)
@@ -178,8 +218,10 @@ static int watch(struct process *process, struct process_result *ret_result, str
             return -1;
     }
     siginfo_t info;
-    if (spawned_reap(&process->child, &info) != 0)
+    if (reap(process, &info) != 0)
         return fault_errno(fault, "cannot learn the end of %s", process->spec->program);
+    if (process->child.birth >= 0)
+        learn_birth(process);
     drain_rest(process);
 
     bool exited = info.si_code == CLD_EXITED;
@@ -210,6 +252,11 @@ int process_run(const struct process_spec *spec, struct process_result *ret_resu
     process.started = clock_monotonic_ms();
     if (spawn_process(spec, &process.child, fault) != 0 || watch(&process, &result, fault) != 0)
         return -1;
+    if (process.stillborn) {
+        if (fault != NULL)
+            *fault = process.birth_fault;
+        return -1;
+    }
     for (int stream = 0; stream < SANDBOX_STREAMS; stream++)
         output_end(&process.output[stream], &result.output[stream]);
     result.side = process.side;

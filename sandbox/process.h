@@ -18,15 +18,10 @@
 #define PROCESS_CGROUPS_MAX 8
 #define PROCESS_WATCHES_MAX 2
 
-/* Runs in the child between clone and exec, as its only thread, in its new namespaces, but in the
- * memory of this process (vfork(2)): only async-signal-safe calls, nothing written but its own
- * variables, 32 KiB of them at most, and nothing that may last, for the thread that starts it
- * waits. Returns NULL, or a short literal naming the step that failed, with errno set. IN_CHILD. */
+/* Runs in the child between clone and exec, as its only thread, in its new namespaces: only
+ * async-signal-safe calls. Returns NULL, or a short literal naming the step that failed, with
+ * errno set. */
 typedef const char *process_prepare(const void *context);
-
-/* Of functions that run there: they never return, and what AddressSanitizer notes of their frames
- * would stay in the memory of this process. */
-#define IN_CHILD __attribute__((no_sanitize("address")))
 
 /* Called when its descriptor is ready; has to make it unready again. True: kill the tree. */
 typedef bool process_alarm(void *context);

@@ -4,26 +4,19 @@
 
 #include "sandbox/process.h"
 
-#include <signal.h>
-
-/* This side of a child that executes its program. All -1 before and after. */
+/* This side of a child that is on its way. All -1 before and after. */
 struct spawned {
     int pidfd;
+    int birth;                   /* says how its start went: spawn_birth() */
     int output[SANDBOX_STREAMS]; /* read ends, not blocking */
 };
 
-#define SPAWNED_NONE ((struct spawned){.pidfd = -1, .output = {-1, -1}})
+#define SPAWNED_NONE ((struct spawned){.pidfd = -1, .birth = -1, .output = {-1, -1}})
 
-/* Returns when the child executes its program. -1 and a fault that names the step that failed if it
- * never will: there is none then. */
+/* Clones the child. -1 and a fault if there is none. */
 int spawn_process(const struct process_spec *spec, struct spawned *ret_spawned,
                   struct fault *fault) MUST_CHECK;
 
-/* The end of a namespace's first process is the end of all. */
-void spawned_kill(const struct spawned *spawned);
-
-/* Waits for its end, as waitid(2): -1 and errno where it cannot be learned; it is over then too. */
-int spawned_reap(struct spawned *spawned, siginfo_t *ret_info);
-
-/* Kills and reaps it, if that has not been done, and closes all. */
-void spawned_end(struct spawned *spawned);
+/* Reads `birth` once it is readable: 0 if the program is executing, -1 and a fault with the
+ * failed step if it never will. */
+int spawn_birth(int birth, const char *program, struct fault *fault) MUST_CHECK;

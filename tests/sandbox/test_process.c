@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 
 #define SH(script)                                                                                 \
     (struct process_spec)                                                                          \
@@ -90,7 +89,7 @@ static void test_what_cannot_be_executed(void **state)
     assert_non_null(strstr(fault.detail, "No such file"));
 }
 
-IN_CHILD static const char *refuse(const void *context)
+static const char *refuse(const void *context)
 {
     (void)context;
     errno = EDOM;
@@ -127,59 +126,6 @@ static void test_born_clean(void **state)
                                       "SigIgn:\t0000000000000000\n");
 }
 
-static volatile sig_atomic_t handled;
-
-static void handle(int number)
-{
-    (void)number;
-    handled++;
-}
-
-/* What a child prepares, it does in our memory: writes there are seen here, so it makes none; but
- * its handlers, mask, folder, limits and descriptors are its own. */
-IN_CHILD static const char *change_everything(const void *context)
-{
-    const int *fd = context;
-    (void)signal(SIGUSR1, SIG_IGN);
-    (void)umask(0);
-    const struct rlimit low = {.rlim_cur = 100, .rlim_max = 100};
-    if (chdir("/proc") != 0 || setrlimit(RLIMIT_NOFILE, &low) != 0 || close(*fd) != 0)
-        return "changing everything";
-    errno = E2BIG;
-    return NULL;
-}
-
-static void test_leaves_its_parent_as_it_was(void **state)
-{
-    (void)state;
-    struct sigaction action = {.sa_handler = handle}, before;
-    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
-    sigset_t mask, masked;
-    AUTO_CLOSE int fd = eventfd(0, EFD_CLOEXEC);
-    char here[256], afterwards[256];
-    struct rlimit limit, limit_afterwards;
-    assert_non_null(getcwd(here, sizeof here));
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
-
-    struct process_spec spec = SH("pwd; ulimit -n; umask; grep SigIgn /proc/self/status");
-    spec.prepare = change_everything;
-    spec.prepare_context = &fd;
-    AUTO_PROCESS_RESULT struct process_result result = run(spec);
-    assert_string_equal(out(&result), "/proc\n100\n0000\nSigIgn:\t0000000000000200\n");
-
-    assert_int_equal(raise(SIGUSR1), 0);
-    assert_int_equal(handled, 1);
-    assert_non_null(getcwd(afterwards, sizeof afterwards));
-    assert_string_equal(afterwards, here);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit_afterwards), 0);
-    assert_true(limit.rlim_cur == limit_afterwards.rlim_cur);
-    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &masked), 0);
-    assert_memory_equal(&mask, &masked, sizeof mask);
-    assert_true(fcntl(fd, F_GETFD) >= 0);
-    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
-}
-
 struct many {
     int failed;
 };
@@ -202,7 +148,7 @@ static void *start_many(void *context)
     return NULL;
 }
 
-/* Each from its thread, whose memory they share: none is taken for another. */
+/* Each from a thread of its own, as slots do: none is taken for another. */
 static void test_many_at_once(void **state)
 {
     (void)state;
@@ -351,7 +297,6 @@ int main(void)
         CASE(test_preparation_that_fails),
         CASE(test_born_clean),
         CASE(test_born_in_a_group),
-        CASE(test_leaves_its_parent_as_it_was),
         CASE(test_many_at_once),
         CASE(test_stdin_and_kept_descriptors),
         CASE(test_input_that_fits_no_pipe),
