@@ -12,11 +12,11 @@
 
 #define RUNTIME_SIZE_MAX (256u << 20)
 
-/* As AppArmor calls it, with a slash before it. */
+/* As AppArmor calls it, with a slash before it: the profile has it, and ./dev check compares. */
 #define RUNTIME_NAME "sallyport-runsc"
 
 /* The copy, open for reading and to be executed by its descriptor, and what it holds; the caller
- * closes it. FAULT_UNAVAILABLE where there is no such file, or a larger one. Needs
- * CAP_SYS_ADMIN. */
+ * closes it. FAULT_UNAVAILABLE where there is no such file, or a larger one, or it is being
+ * written. Needs CAP_SYS_ADMIN. */
 int runtime_copy(const char *path, int *ret_fd, struct digest *ret_sha256,
                  struct fault *fault) MUST_CHECK;

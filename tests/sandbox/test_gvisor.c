@@ -3,6 +3,8 @@
  * as it was, and whatever happens nothing is left on the host. */
 #include "tests/sandbox/harness.h"
 
+#include "sandbox/runtime.h"
+
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -302,6 +304,42 @@ static void kill_sentry(void *context, enum sandbox_stream stream, uint64_t offs
     assert_int_equal(kill(sentry, SIGKILL), 0);
 }
 
+struct executed {
+    const struct harness *harness;
+    int cancel;
+    char names[3][80];
+};
+
+static void look_at_programs(void *context, enum sandbox_stream stream, uint64_t offset,
+                             const void *data, size_t len)
+{
+    (void)stream, (void)offset, (void)data, (void)len;
+    static const char *const roles[] = {"runsc", "runsc-sandbox", "runsc-gofer"};
+    struct executed *executed = context;
+    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+        char path[40];
+        (void)snprintf(path, sizeof path, "/proc/%d/exe",
+                       (int)harness_find_process(executed->harness->state, roles[i]));
+        (void)!readlink(path, executed->names[i], sizeof executed->names[i] - 1);
+    }
+    assert_int_equal(eventfd_write(executed->cancel, 1), 0);
+}
+
+/* Not the file, which may be another by now. */
+static void test_each_process_executes_the_copy(void **state)
+{
+    AUTO_CLOSE int cancel = eventfd(0, EFD_CLOEXEC);
+    struct executed executed = {.harness = *state, .cancel = cancel};
+    struct sandbox_job job = HARNESS_JOB("wait");
+    job.cancel_fd = cancel;
+    job.sink = look_at_programs;
+    job.sink_context = &executed;
+    AUTO_SANDBOX_RESULT struct sandbox_result result = harness_run(*state, job);
+    harness_expect(&result, SANDBOX_CANCELLED, 0);
+    for (size_t i = 0; i < ARRAY_LEN(executed.names); i++)
+        assert_string_equal(executed.names[i], "/" RUNTIME_NAME);
+}
+
 /* runsc answers with 137 then, as if the tool had been killed. */
 static void test_death_of_the_runtime_is_not_the_tools(void **state)
 {
@@ -355,6 +393,7 @@ int main(void)
         CASE(test_no_network),
         CASE(test_cancel),
         CASE(test_cancelled_before_it_starts),
+        CASE(test_each_process_executes_the_copy),
         CASE(test_death_of_the_runtime_is_not_the_tools),
         CASE(test_in_parallel),
     };

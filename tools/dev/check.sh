@@ -57,8 +57,11 @@ check_shell() {
     git_files | xargs -r -d '\n' grep -lx -m 1 -e '#!/bin/sh' | xargs -r -d '\n' shellcheck --external-sources
 }
 
-# Compiled as the loader would; no kernel is asked. Its name is the one the worker sets.
+# Compiled as the loader would; no kernel is asked. Its name is the one the worker sets, and what it
+# lets the runtime execute is what a worker does.
 check_apparmor() {
+    copy=$(sed -n 's/^#define RUNTIME_NAME "\(.*\)"$/\1/p' sandbox/runtime.h)
+    [ -n "$copy" ] && grep -qx "  /$copy mrix," sandbox/apparmor/sallyport-runsc || return 1
     names=$(apparmor_parser --skip-kernel-load --skip-cache --names sandbox/apparmor/sallyport-runsc) &&
         apparmor_parser --skip-kernel-load --skip-cache sandbox/apparmor/sallyport-runsc &&
         [ "$names" = sallyport-runsc ] && grep -q "\.apparmor_profile = \"$names\"" sandbox/sandbox.c
