@@ -2,7 +2,7 @@
 /*
  * The runtime as it was hashed: a copy that nobody can change, alone in a file system in memory,
  * read-only, that is mounted nowhere (fsmount(2)). It lies in huge pages where the host has them
- * (tmpfs(5), huge=): a run starts the program five times, and takes a twelfth less of the
+ * (tmpfs(5), huge=): a run starts the program five times, and takes 6 to 9 ms of 115 less of the
  * processor so.
  */
 #pragma once
