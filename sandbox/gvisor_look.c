@@ -142,8 +142,7 @@ static void complain(struct observed *observed, enum promise promise, const char
                        which);
 }
 
-/* Whether it is among the outer processes of all runs, or apart from them: only they may be there.
- */
+/* Whether it is where the outer processes of all runs are, and only they may be, or apart. */
 static void look_at_outer(struct observed *observed, pid_t pid, const char *role,
                           enum where expected)
 {

@@ -124,22 +124,20 @@ class Caller:
         self.connection = http.client.HTTPConnection(*self.client.address, timeout=60)
         self.headers = {"Authorization": f"Bearer {self.client.key}", "Content-Type": "application/jose", "Prefer": "wait=30"}
 
+    def ask(self, method, path, body=None):
+        self.connection.request(method, path, body=body, headers=self.headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, (answer.status, text)
+        return text
+
     def submit(self, token):
         """(the answer's body, seconds until it was there)"""
         began = time.monotonic()
-        self.connection.request("POST", "/v1/executions", body=token.encode(), headers=self.headers)
-        answer = self.connection.getresponse()
-        body = answer.read()
-        took = time.monotonic() - began
-        assert answer.status == 200, (answer.status, body)
-        return body, took
+        return self.ask("POST", "/v1/executions", token.encode()), time.monotonic() - began
 
     def has_ended(self, execution_id):
-        self.connection.request("GET", f"/v1/executions/{execution_id}", headers={"Authorization": self.headers["Authorization"]})
-        answer = self.connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, (answer.status, body)
-        return json.loads(body)["finished_at"] is not None
+        return json.loads(self.ask("GET", f"/v1/executions/{execution_id}"))["finished_at"] is not None
 
 
 def one_job(world, caller):

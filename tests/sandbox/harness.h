@@ -46,6 +46,14 @@ __attribute__((unused)) static void harness_need_root(void)
         fail_msg("these tests start real sandboxes: run them as root");
 }
 
+/* The same as a group's setup. */
+__attribute__((unused)) static int harness_group_needs_root(void **state)
+{
+    (void)state;
+    harness_need_root();
+    return 0;
+}
+
 __attribute__((unused)) static int harness_command(const char *const *argv)
 {
     union {

@@ -313,7 +313,6 @@ struct executed {
 static void look_at_programs(void *context, enum sandbox_stream stream, uint64_t offset,
                              const void *data, size_t len)
 {
-    (void)stream, (void)offset, (void)data, (void)len;
     static const char *const roles[] = {"runsc", "runsc-sandbox", "runsc-gofer"};
     struct executed *executed = context;
     for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
@@ -322,7 +321,7 @@ static void look_at_programs(void *context, enum sandbox_stream stream, uint64_t
                        (int)harness_find_process(executed->harness->state, roles[i]));
         (void)!readlink(path, executed->names[i], sizeof executed->names[i] - 1);
     }
-    assert_int_equal(eventfd_write(executed->cancel, 1), 0);
+    cancel_when_ready(&executed->cancel, stream, offset, data, len);
 }
 
 /* Not the file, which may be another by now. */

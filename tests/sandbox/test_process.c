@@ -17,13 +17,6 @@
         .caps = {65536, 65536}, .wall_ms = 20000, .cancel_fd = -1, .side_fd = -1                   \
     }
 
-static int need_root(void **state)
-{
-    (void)state;
-    harness_need_root();
-    return 0;
-}
-
 static struct process_result run(struct process_spec spec)
 {
     struct process_result result = {0};
@@ -126,13 +119,9 @@ static void test_born_clean(void **state)
                                       "SigIgn:\t0000000000000000\n");
 }
 
-struct many {
-    int failed;
-};
-
 static void *start_many(void *context)
 {
-    struct many *many = context;
+    int *failed = context;
     for (int i = 0; i < 50; i++) {
         struct process_spec spec = SH(i % 2 == 0 ? "exit 3" : "exit 4");
         if (i % 5 == 0)
@@ -142,7 +131,7 @@ static void *start_many(void *context)
         int status = process_run(&spec, &result, &fault);
         bool good = i % 5 == 0 ? status == -1 && strstr(fault.detail, "executing it") != NULL
                                : status == 0 && result.status == (i % 2 == 0 ? 3 : 4);
-        many->failed += good ? 0 : 1;
+        *failed += good ? 0 : 1;
         process_result_free(&result);
     }
     return NULL;
@@ -153,12 +142,12 @@ static void test_many_at_once(void **state)
 {
     (void)state;
     pthread_t threads[4];
-    struct many many[ARRAY_LEN(threads)] = {0};
+    int failed[ARRAY_LEN(threads)] = {0};
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, start_many, &many[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, start_many, &failed[i]), 0);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_int_equal(many[i].failed, 0);
+        assert_int_equal(failed[i], 0);
     }
 }
 
@@ -306,5 +295,5 @@ int main(void)
         CASE(test_side),
         CASE(test_cancel),
     };
-    return cmocka_run_group_tests(tests, need_root, NULL);
+    return cmocka_run_group_tests(tests, harness_group_needs_root, NULL);
 }

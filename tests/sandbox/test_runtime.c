@@ -7,13 +7,6 @@
 #define FIRST "#!/bin/sh\nexit 11\n"
 #define OTHER "#!/bin/sh\nexit 22\n"
 
-static int need_root(void **state)
-{
-    (void)state;
-    harness_need_root();
-    return 0;
-}
-
 /* A program of these words, in a folder of its own. */
 struct program {
     char folder[40], path[60];
@@ -144,5 +137,5 @@ int main(void)
         cmocka_unit_test(test_lies_nowhere),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, need_root, NULL);
+    return cmocka_run_group_tests(tests, harness_group_needs_root, NULL);
 }
